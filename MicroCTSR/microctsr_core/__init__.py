@@ -1,0 +1,73 @@
+"""Super-resolve clinical CT of the ear to a micro-CT-like volume that says how far to trust it.
+
+Example:
+    >>> import microctsr_core as sr
+    >>> ct = sr.read_volume("ct.nrrd")
+    >>> result = sr.superresolve(ct, box=((24, 32), (49, 97), (56, 104)))
+    >>> sr.write_volume(result.mean, "sr.nrrd")
+
+Importing the package stays quick: PyTorch is loaded when a name that needs it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    Cancelled,
+    GeometryError,
+    MicroCTSRError,
+    ModelError,
+    ReadError,
+    ResourceError,
+    WriteError,
+)
+from .io import read_volume, write_volume
+from .volume import Box, Volume
+
+if TYPE_CHECKING:
+    from .model import Model, list_models, load_model
+    from .superresolution import Result, superresolve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Box",
+    "Cancelled",
+    "GeometryError",
+    "MicroCTSRError",
+    "Model",
+    "ModelError",
+    "ReadError",
+    "ResourceError",
+    "Result",
+    "Volume",
+    "WriteError",
+    "__version__",
+    "list_models",
+    "load_model",
+    "read_volume",
+    "superresolve",
+    "write_volume",
+]
+
+_LOADED_ON_FIRST_USE = {
+    "Model": "model",
+    "list_models": "model",
+    "load_model": "model",
+    "Result": "superresolution",
+    "superresolve": "superresolution",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_LOADED_ON_FIRST_USE[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,102 @@
+"""NRRD, NIfTI, MetaImage, and whatever else SimpleITK reads as one grey 3-D image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import GeometryError, ReadError
+from ..volume import Volume
+from .completeness import check_complete
+
+# Only entries under this prefix are read back, so that nothing foreign, patient data above all,
+# travels from one header to the next.
+METADATA_PREFIX = "MicroCTSR."
+
+_KNOWN_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keep ITK's warnings off the terminal; what matters is said in our own errors."""
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def read_image(path: Path) -> Volume:
+    """Read one image file with its geometry.
+
+    Raises:
+        ReadError: the file is damaged, of an unknown format, colour, or not three-dimensional.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with quiet_itk():
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            raise ReadError(_unreadable(path)) from error
+        _check_kind(path, reader)
+        check_complete(path)
+        try:
+            image = reader.Execute()
+        except RuntimeError as error:
+            raise ReadError(_damaged(path)) from error
+    return volume_from_itk(image, str(path))
+
+
+def volume_from_itk(image: sitk.Image, name: str) -> Volume:
+    """Copy a 3-D SimpleITK image, with its geometry, into a volume.
+
+    Raises:
+        ReadError: the image's geometry cannot be used; ``name`` says where it came from.
+    """
+    metadata = {
+        key[len(METADATA_PREFIX) :]: image.GetMetaData(key)
+        for key in image.GetMetaDataKeys()
+        if key.startswith(METADATA_PREFIX)
+    }
+    i, j, k = image.GetSpacing()
+    x, y, z = image.GetOrigin()
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    try:
+        return Volume(sitk.GetArrayFromImage(image), (k, j, i), (x, y, z), direction, metadata)
+    except GeometryError as error:
+        raise ReadError(f"{name} cannot be used as a scan: {error}") from error
+
+
+def _check_kind(path: Path, reader: sitk.ImageFileReader) -> None:
+    dimension = reader.GetDimension()
+    if reader.GetNumberOfComponents() > 1:
+        raise ReadError(f"{path} is a colour or vector image; give a grey one, such as a CT.")
+    if dimension == 2:
+        raise ReadError(f"{path} is a single two-dimensional slice; give a whole scan.")
+    if dimension > 3:
+        raise ReadError(
+            f"{path} has {dimension} dimensions; "
+            f"save one three-dimensional scan of it and give that."
+        )
+
+
+def _unreadable(path: Path) -> str:
+    if path.name.lower().endswith(_KNOWN_SUFFIXES):
+        return (
+            f"{path} is damaged, or its contents are not what its name says; "
+            f"open it in the program that wrote it and save it again."
+        )
+    return (
+        f"{path} is of no format that can be read here; "
+        f"give NRRD, NIfTI, MetaImage, a TIFF stack or a folder of DICOM slices."
+    )
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged or cut short; copy or export it again."
