@@ -1,0 +1,46 @@
+# Every target installs what it needs into .venv first. Works on Linux and macOS; on Windows see
+# the README.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# The name of the stamp changes with what is to be installed, whatever the files' dates say.
+STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
+
+.PHONY: help demo test lint quality bench model clean
+.DEFAULT_GOAL := help
+
+help: ## Say what the targets do
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+demo: $(STAMP) ## Super-resolve the bundled CT of an ear into output/demo
+	$(BIN)/microctsr demo --output output/demo
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+quality: $(STAMP) ## Print the bundled model's quality on held-out phantoms
+	$(BIN)/python Testing/Benchmarks/phantom_quality.py
+
+bench: $(STAMP) ## Run every benchmark
+	@set -e; for script in Testing/Benchmarks/*.py; do \
+		echo "$$script"; $(BIN)/python "$$script"; done
+
+model: $(STAMP) ## Train the bundled model again (hours)
+	$(BIN)/python -m microctsr_core.training.bundled
+
+clean: ## Remove results and caches; the environment stays (remove .venv by hand)
+	rm -rf output build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find MicroCTSR Testing -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it as in: make PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	@rm -f .venv/.installed-*
+	@touch $@
