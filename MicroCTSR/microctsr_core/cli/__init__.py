@@ -1,0 +1,60 @@
+"""The ``microctsr`` command. It reads options, calls the library, and tells what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .conduct import end_politely_when_terminated
+from .models import info, list_
+from .phantoms import phantom
+from .superresolution import demo, superresolve
+
+app = typer.Typer(
+    name="microctsr",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: microctsr superresolve ct.nrrd sr.nrrd --preview sr.png",
+)
+model_app = typer.Typer(no_args_is_help=True, epilog="Example: microctsr model info ear")
+
+app.command(
+    epilog="Example: microctsr superresolve ct.nrrd sr.nrrd --box 24:32,49:97,56:104 "
+    "--uncertainty uncertainty.nrrd --preview sr.png\n\n"
+    "Example: microctsr superresolve tiff_folder sr.nrrd --spacing 0.0195,0.0195,0.0195"
+)(superresolve)
+app.command(epilog="Example: microctsr demo --output output/demo")(demo)
+app.command(epilog="Example: microctsr phantom --output phantoms --cases 3 --seed 7 --spacing 0.3")(
+    phantom
+)
+app.add_typer(model_app, name="model", help="Bundled models, and what their cards say.")
+model_app.command("list", epilog="Example: microctsr model list")(list_)
+model_app.command("info", epilog="Example: microctsr model info ear")(info)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"microctsr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def microctsr(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Turn clinical CT of the ear into a micro-CT-like volume that says how far to trust it."""
+
+
+def main() -> None:
+    """Entry point of the ``microctsr`` command and of ``python -m microctsr_core``."""
+    end_politely_when_terminated()
+    app(prog_name="microctsr")

@@ -1,0 +1,42 @@
+"""What a run tells when it is done: its files on stdout, one a line; the rest on stderr."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from .outputs import Outputs
+
+if TYPE_CHECKING:
+    from ..superresolution import Result
+
+
+def announce(result: Result, outputs: Outputs) -> None:
+    """Name the files written, then say what they are and what to beware of."""
+    for path in outputs.paths():
+        typer.echo(path)
+    for line in summary_lines(result):
+        typer.echo(line, err=True)
+
+
+def summary_lines(result: Result) -> list[str]:
+    """Grid, passes, time, consistency and warnings of a result, a line each."""
+    report = result.report
+    columns, rows, slices = reversed(result.mean.shape)
+    size = " x ".join(f"{step:.3g}" for step in reversed(result.mean.spacing))
+    seconds = report["seconds"]["total"]
+    model = report["model"]
+    lines = [
+        f"Grid         {columns} x {rows} x {slices} voxels of {size} mm",
+        f"Passes       {report['passes_mean']:.1f} per voxel on average",
+        f"Time         {_duration(seconds)} on {report['device']}",
+        f"Consistency  {report['consistency_rms_hu']:.1f} HU (RMS difference from the input)",
+        f"Model        {model['name']} {model['version']}; synthetic, not for diagnosis",
+    ]
+    return lines + [f"Warning: {warning}" for warning in report["warnings"]]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))

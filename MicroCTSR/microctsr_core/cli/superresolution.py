@@ -1,0 +1,145 @@
+"""``microctsr superresolve`` and ``microctsr demo``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ..io import read_volume
+from . import options
+from .conduct import well_behaved
+from .outputs import Outputs
+from .progress import progress_on_stderr
+from .summary import announce
+
+if TYPE_CHECKING:
+    from ..volume import Volume
+
+
+@well_behaved
+def superresolve(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="CT: NRRD, NIfTI or MetaImage file, DICOM folder, TIFF file or folder.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="Result in HU: .nrrd, .nii.gz, .nii or .mha.")
+    ],
+    uncertainty: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the uncertainty, in HU.")
+    ] = None,
+    consistency: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write how far the result departs from the input, in HU."
+        ),
+    ] = None,
+    preview: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw a picture of the result.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Write time, passes, memory, warnings.")
+    ] = None,
+    model: options.Model = "ear",
+    box: Annotated[
+        str | None,
+        typer.Option(metavar="k0:k1,j0:j1,i0:i1", help="Voxels of the input to super-resolve."),
+    ] = None,
+    scale_mode: Annotated[
+        Literal["in-plane", "isotropic"],
+        typer.Option(help="Keep the input's slices, or make the voxels cubes."),
+    ] = "in-plane",
+    samples: options.Samples = "auto",
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    spacing: Annotated[
+        str | None, typer.Option(metavar="z,y,x", help="Voxel size in mm, for TIFF input.")
+    ] = None,
+    series: Annotated[
+        str | None, typer.Option(metavar="UID", help="Series to read where a folder has several.")
+    ] = None,
+    preset: Annotated[
+        Literal["default", "paper"],
+        typer.Option(help="The paper's way: patches, histogram matching, median filter."),
+    ] = "default",
+    tile: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tile edge in pixels; changes no value.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that exist.", show_default=False)
+    ] = False,
+) -> None:
+    """Super-resolve a CT and say voxel by voxel how far to trust it."""
+    settings = {
+        "box": options.read_box(box),
+        "samples": options.read_samples(samples),
+        "device": device,
+        "seed": seed,
+        "scale_mode": scale_mode,
+        "tile": tile,
+        "preset": preset,
+    }
+    size = options.read_spacing(spacing)
+    outputs = Outputs(output, uncertainty, consistency, preview, report)
+    outputs.check(source, overwrite)
+    ct = read_volume(source, spacing=size, series=series)
+    run(ct, model, outputs, settings)
+
+
+@well_behaved
+def demo(
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the results; earlier ones are replaced.")
+    ] = Path("output/demo"),
+    model: options.Model = "ear",
+    samples: options.Samples = "auto",
+    device: options.Device = "auto",
+) -> None:
+    """Super-resolve the cochlea in the bundled CT of a temporal bone."""
+    from ..sample import COCHLEA_BOX, COCHLEA_SLICES, sample_volume_path
+
+    settings = {
+        "box": COCHLEA_BOX,
+        "samples": options.read_samples(samples),
+        "device": device,
+        "seed": 0,
+    }
+    outputs = Outputs(
+        mean=output / "sr.nrrd",
+        uncertainty=output / "uncertainty.nrrd",
+        consistency=output / "consistency.nrrd",
+        preview=output / "preview.png",
+        report=output / "report.json",
+    )
+    source = sample_volume_path()
+    outputs.check(source, overwrite=True)
+    run(read_volume(source), model, outputs, settings, COCHLEA_SLICES)
+
+
+def run(
+    ct: Volume,
+    model_name: str,
+    outputs: Outputs,
+    settings: dict[str, Any],
+    slices: Sequence[int] | None = None,
+) -> None:
+    """Super-resolve, write every output, and tell about it."""
+    # Imported here because they load PyTorch, which no other command should wait for.
+    from .. import superresolution as pipeline
+    from ..model import load_model
+    from ..resources import check_disk
+
+    model = load_model(model_name)
+    for folder in outputs.folders():
+        box, scale_mode = settings.get("box"), settings.get("scale_mode", "in-plane")
+        check_disk(ct, model, folder, box, scale_mode)
+    with progress_on_stderr() as progress:
+        result = pipeline.superresolve(ct, model, progress=progress, **settings)
+        outputs.write(ct, result, model.card["scanner"]["noise_sd_hu"] or None, slices)
+    announce(result, outputs)

@@ -1,0 +1,454 @@
+"""The command line: exit statuses, messages, and files that appear together or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import typer
+from matplotlib.image import imread
+from microctsr_core import ReadError, Volume, read_volume, write_volume
+from microctsr_core.cli import app
+from microctsr_core.cli.progress import PlainProgress
+from tiny_model import save_tiny_model
+from typer.testing import CliRunner, Result
+
+LIBRARY = Path(__file__).resolve().parents[2] / "MicroCTSR"
+BOX = "1:3,4:12,6:16"
+REPORT_KEYS = {
+    "seconds",
+    "passes_mean",
+    "device",
+    "peak_memory_bytes",
+    "model",
+    "warnings",
+    "consistency_rms_hu",
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(save_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def scan(tmp_path) -> Path:
+    """A small oblique CT alone in its folder; outputs go elsewhere."""
+    rng = np.random.default_rng(0)
+    direction, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    array = rng.integers(-1000, 2000, (4, 18, 20), dtype=np.int16)
+    path = tmp_path / "input" / "ct.nrrd"
+    write_volume(Volume(array, (0.6, 0.3, 0.3), (1.5, -20.0, 7.25), direction), path)
+    return path
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def no_work(monkeypatch) -> None:
+    """Make the test fail when the input is read: what it checks must come before."""
+
+    def fail(*_, **__):
+        raise AssertionError("work started")
+
+    monkeypatch.setattr("microctsr_core.cli.superresolution.read_volume", fail)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def assert_one_line_error(result: Result, *words: str) -> None:
+    lines = result.stderr.splitlines()
+    errors = [line for line in lines if line.startswith("Error: ")]
+    assert result.exit_code == 1, result.output
+    assert len(errors) == 1, result.stderr
+    assert lines[-1] == errors[0]
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    for word in words:
+        assert word in errors[0]
+
+
+# What a run gives
+
+
+def test_a_run_writes_every_file_asked_for_and_names_them_on_stdout(scan, out, model):
+    files = {
+        "--uncertainty": out / "uncertainty.nii.gz",
+        "--consistency": out / "consistency.mha",
+        "--preview": out / "sr.png",
+        "--report": out / "report.json",
+    }
+    options = [part for pair in files.items() for part in pair]
+    result = run(
+        "superresolve",
+        scan,
+        out / "sr.nrrd",
+        "--model",
+        model,
+        "--box",
+        BOX,
+        "--samples",
+        3,
+        *options,
+    )
+    assert result.exit_code == 0, result.output
+    written = [out / "sr.nrrd", *files.values()]
+    assert result.stdout.splitlines() == [str(path) for path in written]
+    assert sorted(out.iterdir()) == sorted(written)
+
+    low = read_volume(scan).crop(((1, 3), (4, 12), (6, 16)))
+    mean, uncertainty = read_volume(out / "sr.nrrd"), read_volume(files["--uncertainty"])
+    assert mean.shape == uncertainty.shape == (2, 64, 80)
+    assert np.abs(mean.corners_lps() - low.corners_lps()).max() < 1e-6
+    assert read_volume(files["--consistency"]).shape == low.shape
+    assert imread(files["--preview"]).shape[1] == 1600
+
+    report = json.loads(files["--report"].read_text())
+    assert report.keys() >= REPORT_KEYS
+    assert report["passes_mean"] == 3
+    assert report["seconds"]["total"] > 0
+    assert report["model"].keys() >= {"name", "version", "sha256"}
+
+
+def test_people_read_grid_passes_time_consistency_and_warnings_on_stderr(scan, out, model):
+    thick = read_volume(scan)
+    thick = Volume(thick.array, (2.0, 0.3, 0.3), thick.origin, thick.direction)
+    write_volume(thick, scan)
+    result = run("superresolve", scan, out / "sr.nrrd", "--model", model, "--samples", 2)
+    assert "160 x 144 x 4 voxels of 0.0375 x 0.0375 x 2 mm" in result.stderr
+    assert "Passes       2.0" in result.stderr
+    assert "on cpu" in result.stderr
+    assert "HU (RMS difference from the input)" in result.stderr
+    assert "Warning: Slices lie 2 mm apart" in result.stderr
+    assert "not for diagnosis" in result.stderr
+
+
+def test_isotropic_voxels_are_cubes(scan, out, model):
+    options = ("--model", model, "--samples", 1, "--scale-mode", "isotropic", "--box", BOX)
+    result = run("superresolve", scan, out / "sr.nrrd", *options)
+    assert result.exit_code == 0, result.output
+    volume = read_volume(out / "sr.nrrd")
+    np.testing.assert_allclose(volume.spacing, 0.0375, rtol=1e-9)
+    assert volume.shape == (32, 64, 80)
+
+
+def test_a_dicom_folder_runs(shared_data, out, model):
+    options = ("--model", model, "--samples", 1, "--box", "3:5,200:208,200:216")
+    result = run("superresolve", shared_data / "sinus_ct_dicom", out / "sr.nrrd", *options)
+    assert result.exit_code == 0, result.output
+    assert read_volume(out / "sr.nrrd").shape == (2, 64, 128)
+
+
+def test_a_tiff_stack_runs_with_its_voxel_size_given(shared_data, out, model):
+    options = ("--model", model, "--samples", 1, "--box", "3:5,20:28,20:36")
+    stack = shared_data / "bone_microct_tiff"
+    assert_one_line_error(run("superresolve", stack, out / "sr.nrrd", *options), "spacing")
+    result = run(
+        "superresolve", stack, out / "sr.nrrd", *options, "--spacing", "0.0195,0.0195,0.0195"
+    )
+    assert result.exit_code == 0, result.output
+    np.testing.assert_allclose(read_volume(out / "sr.nrrd").size_mm, (0.039, 0.156, 0.312))
+
+
+# What is told before the work
+
+
+@pytest.mark.usefixtures("no_work")
+def test_an_output_that_exists_is_refused_before_any_work(scan, out, model):
+    (out / "uncertainty.nrrd").write_text("precious")
+    result = run(
+        "superresolve",
+        scan,
+        out / "sr.nrrd",
+        "--uncertainty",
+        out / "uncertainty.nrrd",
+        "--model",
+        model,
+    )
+    assert_one_line_error(result, "uncertainty.nrrd", "--overwrite")
+    assert (out / "uncertainty.nrrd").read_text() == "precious"
+    assert len(list(out.iterdir())) == 1
+
+
+def test_overwrite_replaces_outputs(scan, out, model):
+    (out / "sr.nrrd").write_text("earlier")
+    options = ("--model", model, "--samples", 1, "--box", BOX, "--overwrite")
+    assert run("superresolve", scan, out / "sr.nrrd", *options).exit_code == 0
+    assert read_volume(out / "sr.nrrd").shape == (2, 64, 80)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("{out}/sr.jpg",), ("sr.jpg", ".nrrd")),
+        (("{out}/sr.nrrd", "--preview", "{out}/sr.jpg"), ("sr.jpg", ".png")),
+        (("{out}/sr.nrrd", "--report", "{out}/report.txt"), ("report.txt", ".json")),
+        (("{out}/sr.nrrd", "--uncertainty", "{out}/../output/sr.nrrd"), ("sr.nrrd", "own name")),
+        (("{scan}", "--overwrite"), ("ct.nrrd", "the input")),
+        (("{scan}/sr.nrrd",), ("sr.nrrd", "folder")),
+        (("{folder}", "--overwrite"), ("folder",)),
+    ],
+)
+@pytest.mark.usefixtures("no_work")
+def test_outputs_that_cannot_be_are_told_before_any_work(scan, out, options, words):
+    folder = out / "folder.nrrd"
+    folder.mkdir()
+    filled = [part.format(out=out, scan=scan, folder=folder) for part in options]
+    before = scan.read_bytes()
+    assert_one_line_error(run("superresolve", scan, *filled), *words)
+    assert scan.read_bytes() == before
+
+
+def test_a_disk_too_small_is_told_before_the_run(scan, out, model, monkeypatch):
+    usage = SimpleNamespace(total=10**6, used=0, free=30_000)
+    monkeypatch.setattr("microctsr_core.resources.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("microctsr_core.superresolution.superresolve", None)
+    result = run("superresolve", scan, out / "sr.nrrd", "--model", model)
+    assert_one_line_error(result, "disk", "would fit")
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--box", "1:3,4:12"),
+        ("--box", "3:1,4:12,6:16"),
+        ("--samples", "0"),
+        ("--samples", "many"),
+        ("--spacing", "0.3,0.3"),
+        ("--spacing", "0.3,0,0.3"),
+        ("--device", "abacus"),
+        ("--scale-mode", "diagonal"),
+        ("--seed", "-1"),
+        ("--nonsense",),
+    ],
+)
+@pytest.mark.usefixtures("no_work")
+def test_bad_usage_ends_with_status_2(scan, out, options):
+    result = run("superresolve", scan, out / "sr.nrrd", *options)
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--box", "1:3,4:12,6:99"), ("outside", "0:20")),
+        (("--model", "nonesuch"), ("nonesuch",)),
+        (("--model", "{broken}"), ("SHA-256",)),
+        (("--series", "1.2.3"), ("DICOM",)),
+        (("--spacing", "0.3"), ("voxel size",)),
+    ],
+)
+def test_other_errors_are_one_plain_line(scan, out, model, tmp_path, options, words):
+    broken = save_tiny_model(tmp_path / "broken")
+    with (broken / "weights.safetensors").open("ab") as weights:
+        weights.write(b"!")
+    filled = [part.format(broken=broken) for part in options]
+    result = run("superresolve", scan, out / "sr.nrrd", "--model", model, *filled)
+    assert_one_line_error(result, *words)
+    assert list(out.iterdir()) == []
+
+
+def test_a_missing_input_is_one_plain_line(out):
+    assert_one_line_error(run("superresolve", "nowhere.nrrd", out / "sr.nrrd"), "nowhere.nrrd")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this computer has CUDA")
+def test_cuda_without_cuda_is_one_plain_line(scan, out, model):
+    options = ("--model", model, "--device", "cuda")
+    assert_one_line_error(run("superresolve", scan, out / "sr.nrrd", *options), "cuda")
+
+
+# What goes wrong on the way
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_an_unexpected_error_is_one_line_that_suggests_debug(scan, out, model, monkeypatch):
+    error = RuntimeError("the network\nfell over")
+    monkeypatch.setattr("microctsr_core.superresolution.superresolve", raising(error))
+    arguments = ("superresolve", scan, out / "sr.nrrd", "--model", model)
+    assert_one_line_error(run(*arguments), "RuntimeError: the network fell over", "--debug")
+    told = run(*arguments, "--debug")
+    assert told.exit_code == 1
+    assert "Traceback (most recent call last)" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "word"),
+    [(OSError(28, "No space left on device"), 1, "full"), (KeyboardInterrupt(), 130, "Stopped")],
+)
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_failure_while_writing_leaves_no_new_file_and_every_earlier_one(
+    scan, out, model, monkeypatch, error, status, word, earlier
+):
+    if earlier:
+        (out / "sr.nrrd").write_text("earlier")
+    monkeypatch.setattr("microctsr_core.preview.write_preview", raising(error))
+    files = (out / "sr.nrrd", "--uncertainty", out / "u.nrrd", "--preview", out / "sr.png")
+    options = ("--model", model, "--samples", 1, "--box", BOX, "--overwrite")
+    result = run("superresolve", scan, *files, *options)
+    assert result.exit_code == status
+    assert word in result.stderr.splitlines()[-1]
+    assert result.stdout == ""
+    assert {path.name: path.read_text() for path in out.iterdir()} == (
+        {"sr.nrrd": "earlier"} if earlier else {}
+    )
+
+
+def test_an_error_in_writing_names_the_file_asked_for(scan, out, model, monkeypatch):
+    failure = ReadError("The file is cut short.")
+    monkeypatch.setattr("microctsr_core.io.writing.check_complete", raising(failure))
+    options = ("--model", model, "--samples", 1, "--box", BOX)
+    result = run("superresolve", scan, out / "sr.nrrd", *options)
+    assert_one_line_error(result, str(out / "sr.nrrd"))
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent differently on Windows")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_run_soon_with_nothing_half_written(scan, out, model, kind):
+    command = [
+        sys.executable,
+        "-m",
+        "microctsr_core",
+        "superresolve",
+        str(scan),
+        str(out / "sr.nrrd"),
+    ]
+    process = subprocess.Popen(
+        [*command, "--model", model, "--samples", "1000000", "--preview", str(out / "sr.png")],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        first = process.stderr.readline()  # the first line of progress: the run is on its way
+        assert "%" in first
+        start = time.monotonic()
+        process.send_signal(kind)
+        stdout, stderr = process.communicate(timeout=20)
+        assert time.monotonic() - start < 5
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "Stopped; nothing is left half written."
+    assert "Traceback" not in stderr
+    assert stdout == ""
+    assert list(out.iterdir()) == []
+
+
+# The other commands
+
+
+def every_command(
+    command: object = None, path: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], object]:
+    command = command or typer.main.get_command(app)
+    found = {path: command}
+    for name, inner in getattr(command, "commands", {}).items():
+        found.update(every_command(inner, (*path, name)))
+    return found
+
+
+def test_commands_are_those_of_the_design():
+    leaves = {path for path, command in every_command().items() if not hasattr(command, "commands")}
+    assert leaves == {
+        ("superresolve",),
+        ("demo",),
+        ("phantom",),
+        ("model", "list"),
+        ("model", "info"),
+    }
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_help_of_every_command_has_an_example_of_it(path):
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    assert f"Example: {' '.join(('microctsr', *path))}" in result.stdout
+
+
+def test_model_info_prints_the_card(model):
+    result = run("model", "info", model)
+    assert result.exit_code == 0, result.output
+    assert "network.arguments.width" in result.stdout
+    assert "0.15, 0.35" in result.stdout
+    card = json.loads(run("model", "info", model, "--json").stdout)
+    assert card["name"] == "tiny"
+    assert_one_line_error(run("model", "info", "nonesuch"), "nonesuch")
+
+
+def test_model_list_names_the_bundled_models(model, monkeypatch):
+    monkeypatch.setattr("microctsr_core.model.list_models", lambda: [model])
+    header, line = run("model", "list").stdout.splitlines()
+    assert header.split() == ["NAME", "VERSION", "SCALE", "DESCRIPTION"]
+    assert "0.0.1" in line
+    assert "x8" in line
+
+
+def test_phantom_hands_its_options_to_the_library(out, monkeypatch):
+    asked = {}
+
+    def write_cases(output, cases, seed, spacing_mm=None, progress=None):
+        asked.update(output=output, cases=cases, seed=seed, spacing_mm=spacing_mm)
+        progress(1.0, "done")
+
+    monkeypatch.setattr("microctsr_core.phantom.write_cases", write_cases, raising=False)
+    result = run("phantom", "--output", out, "--cases", 2, "--seed", 7, "--spacing", 0.3)
+    assert result.exit_code == 0, result.output
+    assert asked == {"output": out, "cases": 2, "seed": 7, "spacing_mm": 0.3}
+    assert result.stdout.strip() == str(out)
+
+
+def test_progress_away_from_a_terminal_is_lines_with_the_time_left():
+    stream, now = StringIO(), [0.0]
+    progress = PlainProgress(stream, clock=lambda: now[0])
+    progress(0.0, "Reading")
+    now[0] = 0.2
+    progress(0.01, "Sampling")  # too soon after the last line to be worth one
+    now[0] = 30.0
+    progress(0.25, "Sampling")
+    now[0] = 120.0
+    progress(1.0, "Sampling")
+    progress(1.0, "Sampling")
+    assert stream.getvalue().splitlines() == [
+        "  0 %  Reading",
+        " 25 %  Sampling, 0:01:30 left",
+        "100 %  Sampling",
+    ]
+
+
+def test_python_dash_m_is_the_command():
+    finished = subprocess.run(
+        [sys.executable, "-m", "microctsr_core", "--version"],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout.startswith("microctsr ")
