@@ -34,15 +34,12 @@ def read_tiff_file(path: Path, spacing: Sequence[float] | None) -> Volume:
 
     Raises:
         ReadError: no spacing is given, there is a single page, or the pages are damaged, colour,
-            or of several sizes.
+            inverted, or of several sizes.
     """
     spacing_mm = _checked_spacing(path, spacing)
     pages = _grey_pages(path)
     if len(pages) == 1:
         raise ReadError(f"{path} holds a single slice; give the folder of all slices.")
-    shapes = {page.shape for page in pages}
-    if len(shapes) > 1:
-        raise ReadError(f"{path} holds pages of different sizes {sorted(shapes)}; keep one size.")
     return Volume(np.stack(pages), spacing_mm)
 
 
@@ -112,7 +109,7 @@ def _grey_pages(path: Path) -> list[NDArray[Any]]:
         try:
             with tifffile.TiffFile(path) as file:
                 _refuse_colour(path, file.pages.first)
-                stack = _stack(file)
+                stack = _stack(path, file)
         except ReadError:
             raise
         except Exception as error:  # each decoder of tifffile raises errors of its own
@@ -127,14 +124,16 @@ def _grey_pages(path: Path) -> list[NDArray[Any]]:
     return list(stack.reshape(-1, *stack.shape[-2:]))
 
 
-def _stack(file: tifffile.TiffFile) -> NDArray[Any]:
-    # A second series is a thumbnail, or pages of another size: neither may vanish unseen.
-    if len(file.series) > 1:
-        shapes = [series.shape for series in file.series]
+def _stack(path: Path, file: tifffile.TiffFile) -> NDArray[Any]:
+    # tifffile makes a series of pages that were written together. Pages written one by one are
+    # as many series; a thumbnail or pages of another size must not vanish unseen.
+    shapes = {series.shape for series in file.series}
+    if len(shapes) > 1:
         raise ReadError(
-            f"{file.filename} holds images of different sizes {shapes}; keep those of one size."
+            f"{path} holds images of different sizes {sorted(shapes)}; keep those of one size."
         )
-    stack: NDArray[Any] = file.series[0].asarray()
+    parts = [series.asarray() for series in file.series]
+    stack: NDArray[Any] = parts[0] if len(parts) == 1 else np.stack(parts)
     return stack
 
 
