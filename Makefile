@@ -10,7 +10,7 @@ STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | c
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMP) ## Super-resolve the bundled CT of an ear into output/demo
 	$(BIN)/microctsr demo --output output/demo

@@ -102,10 +102,12 @@ def _check_steps(slices: Sequence[Slice], steps: NDArray[np.float64]) -> None:
         return
     number = int(uneven[0])
     missing = int(sum(round(steps[n] / usual) - 1 for n in uneven if steps[n] > usual))
-    what = f"{missing} missing" if missing > 0 else "unevenly spaced"
+    what = "the slices are unevenly spaced"
+    if missing > 0:
+        what = "1 slice is missing" if missing == 1 else f"{missing} slices are missing"
     raise ReadError(
         f"{slices[number].path} and {slices[number + 1].path.name} are {steps[number]:.3g} mm "
-        f"apart where {usual:.3g} mm is usual, so slices are {what}; "
+        f"apart where {usual:.3g} mm is usual: {what}; "
         f"export the whole series again."
     )
 
