@@ -172,9 +172,16 @@ def test_missing_slices_are_counted_and_located(gone, tmp_path) -> None:
     for number in gone:
         paths[number].unlink()
     message = refusal(tmp_path)
-    assert f"slices are {len(gone)} missing" in message
+    assert ("1 slice is missing" if len(gone) == 1 else "2 slices are missing") in message
     assert f"slice_{gone[0] - 1:03d}.dcm and slice_{gone[-1] + 1:03d}.dcm" in message
     assert "0.7 mm is usual" in message
+
+
+def test_unevenly_spaced_slices_are_refused(tmp_path) -> None:
+    for number, place in enumerate([0, 0.7, 1.4, 1.8, 2.5, 3.2]):
+        pixels = stored_values(1)[0]
+        write_slice(tmp_path / f"{number}.dcm", pixels, ImagePositionPatient=[0, 0, place])
+    assert "0.4 mm apart where 0.7 mm is usual: the slices are unevenly spaced" in refusal(tmp_path)
 
 
 def test_a_missing_slice_is_found_among_three_places(tmp_path) -> None:

@@ -14,7 +14,7 @@ from ..volume import Volume
 # A scan has noise and thus hundreds of values; a segmentation has as many as it has labels.
 _MOST_LABELS = 16
 # In a segmentation with many labels, neighbours inside the body are still nearly always equal;
-# in the quietest 8-bit micro-CT tried, they are in less than half of the places.
+# in 8-bit micro-CT (trabecular bone, mouse heads) they are in 4 to 12 % of the places.
 _LABEL_CODES = 256
 _EQUAL_NEIGHBOURS = 0.8
 

@@ -46,8 +46,10 @@ def read_volume(
             return _read_folder(path, spacing, series)
         return _read_file(path, spacing, series)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ReadError(f"{path} cannot be read ({reason}); check that you may open it.") from error
+        raise ReadError(
+            f"{error.filename or path} cannot be read ({error.strerror or error}); "
+            f"check that you may open it."
+        ) from error
 
 
 def _read_file(path: Path, spacing: Sequence[float] | None, series: str | None) -> Volume:
