@@ -18,11 +18,12 @@ import pytest
 import torch
 import typer
 from matplotlib.image import imread
+from typer.testing import CliRunner, Result
+
 from microctsr_core import ReadError, Volume, read_volume, write_volume
 from microctsr_core.cli import app
 from microctsr_core.cli.progress import PlainProgress
 from tiny_model import save_tiny_model
-from typer.testing import CliRunner, Result
 
 LIBRARY = Path(__file__).resolve().parents[2] / "MicroCTSR"
 BOX = "1:3,4:12,6:16"
@@ -134,7 +135,7 @@ def test_people_read_grid_passes_time_consistency_and_warnings_on_stderr(scan, o
     write_volume(thick, scan)
     result = run("superresolve", scan, out / "sr.nrrd", "--model", model, "--samples", 2)
     assert "160 x 144 x 4 voxels of 0.0375 x 0.0375 x 2 mm" in result.stderr
-    assert "Passes       2.0" in result.stderr
+    assert "Passes       2 per voxel" in result.stderr
     assert "on cpu" in result.stderr
     assert "HU (RMS difference from the input)" in result.stderr
     assert "Warning: Slices lie 2 mm apart" in result.stderr
@@ -414,14 +415,15 @@ def test_model_list_names_the_bundled_models(model, monkeypatch):
 def test_phantom_hands_its_options_to_the_library(out, monkeypatch):
     asked = {}
 
-    def write_cases(output, cases, seed, spacing_mm=None, progress=None):
-        asked.update(output=output, cases=cases, seed=seed, spacing_mm=spacing_mm)
+    def write_cases(*arguments, progress, **options):
+        asked.update(options, arguments=arguments)
         progress(1.0, "done")
 
-    monkeypatch.setattr("microctsr_core.phantom.write_cases", write_cases, raising=False)
+    monkeypatch.setattr("microctsr_core.phantom.write_cases", write_cases)
     result = run("phantom", "--output", out, "--cases", 2, "--seed", 7, "--spacing", 0.3)
     assert result.exit_code == 0, result.output
-    assert asked == {"output": out, "cases": 2, "seed": 7, "spacing_mm": 0.3}
+    flags = {"turn_specimen": False, "overwrite": False}
+    assert asked == {"arguments": (out, 2, 7), "spacing_mm": 0.3, **flags}
     assert result.stdout.strip() == str(out)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
+from typer.testing import CliRunner
+
 from microctsr_core import ReadError, read_volume
 from microctsr_core.cli import app
 from microctsr_core.sample import COCHLEA_BOX, COCHLEA_SLICES, sample_volume_path
 from tiny_model import save_tiny_model
-from typer.testing import CliRunner
 
 FILES = ["sr.nrrd", "uncertainty.nrrd", "consistency.nrrd", "preview.png", "report.json"]
 

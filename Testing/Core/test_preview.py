@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
+from numpy.testing import assert_allclose
+from scipy import ndimage
+
 from microctsr_core import Volume, WriteError
 from microctsr_core.preview import draw_preview, write_preview
 from microctsr_core.preview.planes import (
@@ -22,8 +25,6 @@ from microctsr_core.preview.planes import (
     orientation_letters,
     round_length,
 )
-from numpy.testing import assert_allclose
-from scipy import ndimage
 
 FACTOR = 4
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+
 from microctsr_core.model import Model
 from microctsr_core.networks import build
 

@@ -20,10 +20,27 @@ def phantom(
         float | None,
         typer.Option(min=0.01, metavar="mm", help="Voxel size of the clinical CT; else drawn."),
     ] = None,
+    turn_specimen: Annotated[
+        bool,
+        typer.Option(
+            "--turn-specimen", help="Lay the micro-CT specimen at any angle.", show_default=False
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace cases that exist.", show_default=False)
+    ] = False,
 ) -> None:
     """Make ears with known truth: case_000/{truth,labels,high,low}.nrrd and case.json."""
     from ..phantom import write_cases
 
     with progress_on_stderr() as progress:
-        write_cases(output, cases, seed, spacing_mm=spacing, progress=progress)
+        write_cases(
+            output,
+            cases,
+            seed,
+            spacing_mm=spacing,
+            turn_specimen=turn_specimen,
+            overwrite=overwrite,
+            progress=progress,
+        )
     typer.echo(output)

@@ -19,23 +19,24 @@ def announce(result: Result, outputs: Outputs) -> None:
         typer.echo(path)
     for line in summary_lines(result):
         typer.echo(line, err=True)
+    for warning in result.report["warnings"]:
+        typer.secho(f"Warning: {warning}", err=True, fg=typer.colors.YELLOW)
 
 
 def summary_lines(result: Result) -> list[str]:
-    """Grid, passes, time, consistency and warnings of a result, a line each."""
+    """Grid, passes, time, consistency and model of a result, a line each."""
     report = result.report
     columns, rows, slices = reversed(result.mean.shape)
     size = " x ".join(f"{step:.3g}" for step in reversed(result.mean.spacing))
     seconds = report["seconds"]["total"]
     model = report["model"]
-    lines = [
+    return [
         f"Grid         {columns} x {rows} x {slices} voxels of {size} mm",
-        f"Passes       {report['passes_mean']:.1f} per voxel on average",
+        f"Passes       {report['passes_mean']:.3g} per voxel on average",
         f"Time         {_duration(seconds)} on {report['device']}",
         f"Consistency  {report['consistency_rms_hu']:.1f} HU (RMS difference from the input)",
         f"Model        {model['name']} {model['version']}; synthetic, not for diagnosis",
     ]
-    return lines + [f"Warning: {warning}" for warning in report["warnings"]]
 
 
 def _duration(seconds: float) -> str:

@@ -141,5 +141,6 @@ def run(
         check_disk(ct, model, folder, box, scale_mode)
     with progress_on_stderr() as progress:
         result = pipeline.superresolve(ct, model, progress=progress, **settings)
+        progress(1.0, "Writing")
         outputs.write(ct, result, model.card["scanner"]["noise_sd_hu"] or None, slices)
     announce(result, outputs)

@@ -321,4 +321,4 @@ def _texts(facts: Mapping[str, Any], *keys: str) -> list[str]:
 
 def _millimetres(spacing: Sequence[float]) -> str:
     """Spacing as people say it, x first: 0.31 by 0.31 by 0.7 mm."""
-    return " \N{MULTIPLICATION SIGN} ".join(f"{value:.2g}" for value in reversed(spacing)) + " mm"
+    return " × ".join(f"{value:.2g}" for value in reversed(spacing)) + " mm"
