@@ -1,0 +1,131 @@
+"""Covering a slice with tiles and halos, so that the assembled result has no seams.
+
+A tile writes a rectangle of the region asked for and reads a larger one, wider by a halo as
+large as the network's receptive field. What lies in the halo comes from the scan, and beyond
+the scan from its edge pixels repeated; so a tile's result is that of the whole slice.
+
+All coordinates are pixels of the network's input grid, counted from the scan's first row and
+column, also when only a box of the scan is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 32
+"""Edge of the squares in which the number of passes is decided, and of which tiles consist."""
+
+Range: TypeAlias = tuple[int, int]
+Region: TypeAlias = tuple[Range, Range]
+"""Rows and columns ((j0, j1), (i0, i1)), ends excluded."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One piece of work.
+
+    Args:
+        read: region the network reads; it may reach beyond the scan.
+        write: region whose result is kept, inside ``read``.
+        blocks: parts of ``write`` that lie in different squares of the scan's block grid.
+    """
+
+    read: Region
+    write: Region
+    blocks: tuple[Region, ...]
+
+
+def cover(region: Region, tile: int, halo: int, stride: int = 1, block: int = BLOCK) -> list[Tile]:
+    """Cover a region with tiles whose written parts neither overlap nor leave gaps.
+
+    Args:
+        region: rows and columns wanted.
+        tile: edge of a tile's written part; rounded up to whole blocks. A tile as large as the
+            region makes one tile of it.
+        halo: pixels read around the written part: the radius of the receptive field.
+        stride: tiles are read from and up to multiples of this (strided networks need it).
+        block: edge of the blocks; they lie on a grid that belongs to the scan, not to the region.
+
+    Returns:
+        Tiles in reading order.
+
+    Example:
+        >>> [tile.write for tile in cover(((0, 48), (0, 96)), tile=64, halo=19)]
+        [((0, 48), (0, 64)), ((0, 48), (64, 96))]
+    """
+    if tile < 1:
+        raise ValueError(f"A tile needs an edge of at least one pixel, not {tile}.")
+    edge = -(-tile // block) * block
+    return [
+        Tile(
+            read=(_widened(rows, halo, stride), _widened(columns, halo, stride)),
+            write=(rows, columns),
+            blocks=tuple(_grid(rows, columns, block, block)),
+        )
+        for rows, columns in _grid(*region, edge, block)
+    ]
+
+
+def bounds(tiles: Sequence[Tile]) -> Region:
+    """The region that all tiles together read."""
+    rows, columns = zip(*(tile.read for tile in tiles), strict=True)
+    return (
+        (min(start for start, _ in rows), max(stop for _, stop in rows)),
+        (min(start for start, _ in columns), max(stop for _, stop in columns)),
+    )
+
+
+def inside(region: Region, shape: tuple[int, int]) -> Region:
+    """The part of a region that lies in a slice of the given shape; at least its nearest pixel."""
+    (j0, j1), (i0, i1) = (
+        (min(max(start, 0), length - 1), max(min(stop, length), 1))
+        for (start, stop), length in zip(region, shape, strict=True)
+    )
+    return (j0, j1), (i0, i1)
+
+
+def edge_padded(plane: NDArray[np.float32], have: Region, want: Region) -> NDArray[np.float32]:
+    """Repeat the edge pixels of planes until they fill a region.
+
+    Args:
+        plane: the region ``have``, shape (..., rows, columns).
+        have: region that the array holds.
+        want: region to return, which contains ``have``.
+    """
+    margins = [
+        (inner[0] - outer[0], outer[1] - inner[1]) for inner, outer in zip(have, want, strict=True)
+    ]
+    return np.pad(plane, [(0, 0)] * (plane.ndim - 2) + margins, mode="edge")
+
+
+def relative(region: Region, origin: Region, scale: int = 1) -> tuple[slice, slice]:
+    """Slices of a region in an array that starts where ``origin`` starts, on a finer grid."""
+    rows, columns = (
+        slice((start - first) * scale, (stop - first) * scale)
+        for (start, stop), (first, _) in zip(region, origin, strict=True)
+    )
+    return rows, columns
+
+
+def _grid(rows: Range, columns: Range, edge: int, block: int) -> Iterator[Region]:
+    for row_range in _pieces(rows, edge, block):
+        for column_range in _pieces(columns, edge, block):
+            yield row_range, column_range
+
+
+def _pieces(whole: Range, edge: int, block: int) -> Iterator[Range]:
+    # Counted from the block in which the range begins: a small box is not cut needlessly, and a
+    # block is never shared by two tiles.
+    start, stop = whole
+    for first in range(start // block * block, stop, edge):
+        yield max(first, start), min(first + edge, stop)
+
+
+def _widened(piece: Range, halo: int, stride: int) -> Range:
+    start, stop = piece
+    return (start - halo) // stride * stride, -(-(stop + halo) // stride) * stride
