@@ -1,0 +1,78 @@
+"""Generators: networks that turn a low-resolution plane into a high-resolution one.
+
+Every generator keeps the same small promise (:class:`Generator`), so that tiling, Monte-Carlo
+dropout and model packages need to know nothing else about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from .compact import CompactGenerator
+from .resnet import ResNetGenerator
+
+__all__ = ["NETWORKS", "CompactGenerator", "Generator", "ResNetGenerator", "build"]
+
+NETWORKS: dict[str, type[nn.Module]] = {
+    "compact": CompactGenerator,
+    "resnet": ResNetGenerator,
+}
+
+
+class Generator(Protocol):
+    """What inference asks of a network; every entry of :data:`NETWORKS` is also an ``nn.Module``.
+
+    Attributes:
+        in_slices: planes read for one output plane; odd, the middle one is the output's place.
+        scale: output pixels per input pixel, along each in-plane axis.
+        radius: radius of the receptive field in input pixels: the halo that makes tiles exact.
+        dropout_channels: channels at each dropout site, in the order of the forward pass.
+        dropout_rate: share of channels (or elements) dropped in a pass.
+
+    Two more attributes are optional, with the value they stand for when a network lacks them:
+    ``stride = 1``, the grid on which tiles must start for strided convolutions to see the same
+    pixels, which is also the factor by which the dropout sites' grid is coarser than the input;
+    ``dropout = "channel"``, or ``"element"`` when single values are dropped, or ``"none"``.
+    """
+
+    in_slices: int
+    scale: int
+    dropout_channels: tuple[int, ...]
+    dropout_rate: float
+
+    @property
+    def radius(self) -> int: ...
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Everything ahead of the first dropout, which no mask touches."""
+
+    def decode(self, features: Tensor, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+        """The rest of the network, for one set of masks (``None``: no dropout)."""
+
+    def __call__(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale*H, scale*W)."""
+
+
+def build(name: str, **arguments: Any) -> Generator:
+    """Make an untrained generator.
+
+    Args:
+        name: a key of :data:`NETWORKS`: ``"compact"`` or ``"resnet"``.
+        **arguments: the network's own arguments, as they stand in a model card.
+
+    Raises:
+        ValueError: the name is unknown or an argument does not fit the network.
+
+    Example:
+        >>> build("compact", width=8, blocks=2, dropout_blocks=1).scale
+        8
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"There is no network {name!r}; there are {', '.join(sorted(NETWORKS))}.")
+    try:
+        return cast(Generator, NETWORKS[name](**arguments))
+    except TypeError as error:
+        raise ValueError(f"The network {name!r} cannot be built: {error}.") from None

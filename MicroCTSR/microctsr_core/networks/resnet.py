@@ -1,0 +1,187 @@
+"""The paper's generator: CycleGAN's ResNet, one slice in, one slice out, on the high grid.
+
+Zhu et al. 2017 ("Unpaired image-to-image translation using cycle-consistent adversarial
+networks") after Johnson et al. 2016; Li et al. 2021 keep its dropout active at inference.
+Layers stand in one ``nn.Sequential`` in the order of the authors' PyTorch code, so that
+the names of its checkpoints (``model.1.weight``, ``model.10.conv_block.1.weight``, ...) are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+NORMS = ("instance", "none")
+DROPOUTS = ("channel", "element", "none")
+OUTPUTS = ("tanh", "linear")
+
+
+class DropoutSite(nn.Module):
+    """A place where masks act: multiplies by a mask from outside, or draws one while training.
+
+    A mask is (C,) or (N, C) for whole channels, (N, C, h, w) for single elements; its kept
+    entries are already scaled by 1 / (1 - rate).
+    """
+
+    def __init__(self, rate: float, kind: str) -> None:
+        super().__init__()
+        self.rate = rate
+        self.kind = kind
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            if mask.ndim <= 2:
+                mask = mask.reshape(-1, x.shape[1], 1, 1)
+            return x * mask
+        if self.kind == "channel":
+            return functional.dropout2d(x, self.rate, self.training)
+        return functional.dropout(x, self.rate, self.training)
+
+
+class ResnetBlock(nn.Module):
+    """Two reflect-padded 3x3 convolutions around a skip, with a dropout site between them."""
+
+    def __init__(self, channels: int, norm: str, dropout: str, rate: float) -> None:
+        super().__init__()
+        first = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), _norm(norm, channels)]
+        second = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), _norm(norm, channels)]
+        # Without dropout the original has no layer here, and the later ones move up by one.
+        site = [] if dropout == "none" else [DropoutSite(rate, dropout)]
+        self.conv_block = nn.Sequential(*first, nn.ReLU(), *site, *second)
+        self._before = len(first) + 1
+
+    def before_dropout(self, x: Tensor) -> Tensor:
+        """The first convolution, its normalisation and its rectifier."""
+        return self.conv_block[: self._before](x)
+
+    def after_dropout(self, x: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Drop channels of ``hidden``, convolve it again and add it to the block's input ``x``."""
+        for layer in list(self.conv_block)[self._before :]:
+            hidden = layer(hidden, mask) if isinstance(layer, DropoutSite) else layer(hidden)
+        return x + hidden
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.after_dropout(x, self.before_dropout(x), mask)
+
+
+class ResNetGenerator(nn.Module):
+    """CycleGAN's ResNet generator; works on slices already interpolated to the high grid.
+
+    Args:
+        filters: channels after the first convolution; four times as many in the blocks.
+        blocks: residual blocks, 9 in the paper (6 for small images).
+        norm: ``"instance"`` as in the paper, which makes a tile's result depend on the tile's own
+            mean and spread, or ``"none"``.
+        dropout: ``"element"`` as in the paper, ``"channel"`` for whole channels, or ``"none"``.
+        dropout_rate: share dropped in a pass.
+        output: ``"tanh"`` as in the original, mapped from [-1, 1] to [0, 1] (and the input the
+            other way), or ``"linear"``.
+
+    Raises:
+        ValueError: an argument outside the choices above.
+    """
+
+    in_slices = 1
+    scale = 1
+    stride = 4
+
+    def __init__(
+        self,
+        filters: int = 64,
+        blocks: int = 9,
+        norm: str = "instance",
+        dropout: str = "channel",
+        dropout_rate: float = 0.5,
+        output: str = "tanh",
+    ) -> None:
+        super().__init__()
+        for value, choices in ((norm, NORMS), (dropout, DROPOUTS), (output, OUTPUTS)):
+            if value not in choices:
+                raise ValueError(f"resnet takes one of {', '.join(choices)}, not {value!r}.")
+        if filters < 1 or blocks < 1 or not 0 <= dropout_rate < 1:
+            raise ValueError(
+                f"resnet needs filters and blocks of at least 1 and a dropout rate in [0, 1), "
+                f"not {filters}, {blocks} and {dropout_rate}."
+            )
+        self.dropout = dropout
+        self.dropout_rate = dropout_rate if dropout != "none" else 0.0
+        self.dropout_channels = (4 * filters,) * blocks if dropout != "none" else ()
+        self.output = output
+        self.norm = norm
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, filters, 7)]
+        layers += [_norm(norm, filters), nn.ReLU()]
+        for before, after in pairwise((filters, 2 * filters, 4 * filters)):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1)]
+            layers += [_norm(norm, after), nn.ReLU()]
+        self._first_block = len(layers)
+        layers += [ResnetBlock(4 * filters, norm, dropout, dropout_rate) for _ in range(blocks)]
+        self._last_block = len(layers)
+        for before, after in pairwise((4 * filters, 2 * filters, filters)):
+            layers += [nn.ConvTranspose2d(before, after, 3, 2, padding=1, output_padding=1)]
+            layers += [_norm(norm, after), nn.ReLU()]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(filters, 1, 7)]
+        layers += [nn.Tanh() if output == "tanh" else nn.Identity()]
+        self.model = nn.Sequential(*layers)
+        self._initialise()
+
+    @property
+    def radius(self) -> int:
+        """Radius of the receptive field in input pixels, apart from instance normalisation.
+
+        The last 7x7 reaches 3 pixels and the two transposed convolutions 3 more; each block adds
+        two pixels of a grid four times coarser; the way down adds 1 + 2, and the first 7x7 3.
+        """
+        return 12 + 8 * (self._last_block - self._first_block)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Everything ahead of the first dropout: (N, 1, H, W) -> (N, 8*filters, H/4, W/4).
+
+        The first block's input and its half-way result lie one after the other in the channels.
+        """
+        if self.output == "tanh":
+            x = 2 * x - 1
+        trunk = self.model[: self._first_block](x)
+        return torch.cat([trunk, self._blocks()[0].before_dropout(trunk)], dim=1)
+
+    def decode(
+        self,
+        features: Tensor,
+        x: Tensor,  # noqa: ARG002 - other generators add it to what they make
+        masks: Sequence[Tensor] | None,
+    ) -> Tensor:
+        """The rest, for one set of masks: encoded features -> (N, 1, H, W), multiples of four."""
+        blocks = self._blocks()
+        # Spelled out per block, so that a network without dropout sites can be given no masks.
+        sites: Sequence[Tensor | None] = masks or [None] * len(blocks)
+        trunk, hidden = features.chunk(2, dim=1)
+        y = blocks[0].after_dropout(trunk, hidden, sites[0])
+        for block, mask in zip(blocks[1:], sites[1:], strict=True):
+            y = block(y, mask)
+        y = self.model[self._last_block :](y)
+        return (y + 1) / 2 if self.output == "tanh" else y
+
+    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); H and W multiples of four.
+
+        In training mode without masks, every sample draws its own channels or elements to drop.
+        """
+        return self.decode(self.encode(x), x, masks)
+
+    def _blocks(self) -> list[ResnetBlock]:
+        return [layer for layer in self.model if isinstance(layer, ResnetBlock)]
+
+    def _initialise(self) -> None:
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, 0.0, 0.02)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+
+def _norm(norm: str, channels: int) -> nn.Module:
+    # Identity keeps the layers' numbers, and with them the names in checkpoints.
+    return nn.InstanceNorm2d(channels) if norm == "instance" else nn.Identity()

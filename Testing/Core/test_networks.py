@@ -1,0 +1,161 @@
+"""Generators: their promise to inference, and the layout of the paper's ResNet."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from microctsr_core.networks import Generator, build
+from toy_models import make_network
+
+GENERATORS = [
+    ("compact", {}),
+    ("resnet", {}),
+    ("resnet", {"norm": "instance", "output": "linear"}),
+    ("resnet", {"dropout": "element"}),
+    ("resnet", {"dropout": "none"}),
+]
+
+
+def stack_for(network: Generator, size: int = 32, batch: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand((batch, network.in_slices, size, size), generator=generator)
+
+
+def random_masks(network: Generator, *batch: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    return [
+        (torch.rand((*batch, channels), generator=generator) < 0.6) / 0.6
+        for channels in network.dropout_channels
+    ]
+
+
+@pytest.mark.parametrize(("name", "arguments"), GENERATORS)
+def test_a_generator_enlarges_by_its_scale(name: str, arguments: dict) -> None:
+    network = make_network(name, **arguments)
+    out = network(stack_for(network, 32, batch=2))
+    assert out.shape == (2, 1, 32 * network.scale, 32 * network.scale)
+    assert network.in_slices % 2 == 1
+
+
+@pytest.mark.parametrize(("name", "arguments"), GENERATORS)
+def test_encoding_once_and_decoding_gives_the_forward_pass(name: str, arguments: dict) -> None:
+    network = make_network(name, **arguments)
+    x, masks = stack_for(network), random_masks(network)
+    parts = network.decode(network.encode(x), x, masks)
+    assert torch.equal(parts, network(x, masks))
+
+
+@pytest.mark.parametrize("name", ["compact", "resnet"])
+def test_in_evaluation_nothing_is_dropped_unless_a_mask_says_so(name: str) -> None:
+    network = make_network(name)
+    x = stack_for(network)
+    assert torch.equal(network(x), network(x))
+    assert torch.equal(network(x), network(x, [torch.ones(c) for c in network.dropout_channels]))
+    assert not torch.equal(network(x), network(x, random_masks(network)))
+
+
+@pytest.mark.parametrize("name", ["compact", "resnet"])
+def test_a_mask_per_sample_acts_on_its_own_sample(name: str) -> None:
+    network = make_network(name)
+    x, masks = stack_for(network, batch=2), random_masks(network, 2)
+    both = network(x, masks)
+    for sample in range(2):
+        alone = network(x[sample : sample + 1], [mask[sample] for mask in masks])
+        torch.testing.assert_close(both[sample : sample + 1], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [GENERATORS[0], GENERATORS[1], GENERATORS[3]])
+def test_in_training_every_sample_draws_its_own_dropout(name: str, arguments: dict) -> None:
+    network = make_network(name, **arguments)
+    network.train()
+    out = network(stack_for(network).repeat(8, 1, 1, 1))
+    assert len(torch.unique(out.flatten(1), dim=0)) > 2
+
+
+@pytest.mark.parametrize("name", ["compact", "resnet"])
+def test_no_pixel_beyond_the_radius_has_an_influence(name: str) -> None:
+    network = make_network(name)
+    size = 2 * network.radius + 24
+    size += -size % 4
+    # Every position on the grid of the strided convolutions, and of the sub-pixels, is tried.
+    reach = 0
+    for shift in range(8):
+        place = size // 2 * network.scale + shift
+        x = stack_for(network, size).requires_grad_()
+        network(x)[0, 0, place, place].backward()
+        rows = torch.nonzero(x.grad.abs().sum(dim=(0, 1, 3)))[:, 0]
+        reach = max(reach, int((rows - place // network.scale).abs().max()))
+    assert reach <= network.radius
+    assert reach > network.radius - 4, "a halo far wider than needed wastes time"
+
+
+def test_resnet_has_the_names_and_sizes_of_cyclegan_checkpoints() -> None:
+    state = build("resnet").state_dict()
+    # The authors' code prints "11.378 M" for colour images: two more planes in, two more out.
+    ours = sum(value.numel() for value in state.values())
+    assert round((ours + 2 * 64 * 49 + 2 * (64 * 49 + 1)) / 1e6, 3) == 11.378
+    assert state["model.1.weight"].shape == (64, 1, 7, 7)
+    assert state["model.7.weight"].shape == (256, 128, 3, 3)
+    for block in range(10, 19):
+        assert state[f"model.{block}.conv_block.1.weight"].shape == (256, 256, 3, 3)
+        assert state[f"model.{block}.conv_block.6.weight"].shape == (256, 256, 3, 3)
+    assert state["model.19.weight"].shape == (256, 128, 3, 3)
+    assert state["model.26.weight"].shape == (1, 64, 7, 7)
+    # Without dropout the second convolution moves up, as it does there.
+    assert "model.10.conv_block.5.weight" in build("resnet", dropout="none").state_dict()
+
+
+def test_resnet_computes_what_its_layers_written_out_compute() -> None:
+    network = make_network("resnet", norm="instance", blocks=1)
+    w = network.state_dict()
+    masks = random_masks(network)
+
+    def normed(y: Tensor) -> Tensor:
+        return functional.instance_norm(y)
+
+    def reflected(y: Tensor, layer: str, edge: int) -> Tensor:
+        y = functional.pad(y, (edge,) * 4, mode="reflect")
+        return functional.conv2d(y, w[f"{layer}.weight"], w[f"{layer}.bias"])
+
+    x = stack_for(network)
+    y = normed(reflected(2 * x - 1, "model.1", 3)).relu()
+    for layer in ("model.4", "model.7"):
+        y = functional.conv2d(y, w[f"{layer}.weight"], w[f"{layer}.bias"], 2, 1)
+        y = normed(y).relu()
+    hidden = normed(reflected(y, "model.10.conv_block.1", 1)).relu()
+    hidden = hidden * masks[0][None, :, None, None]
+    y = y + normed(reflected(hidden, "model.10.conv_block.6", 1))
+    for layer in ("model.11", "model.14"):
+        weight, bias = w[f"{layer}.weight"], w[f"{layer}.bias"]
+        y = functional.conv_transpose2d(y, weight, bias, 2, 1, 1)
+        y = normed(y).relu()
+    expected = (reflected(y, "model.18", 3).tanh() + 1) / 2
+    torch.testing.assert_close(network(x, masks), expected)
+
+
+def test_resnet_output_stays_between_0_and_1() -> None:
+    network = make_network("resnet")
+    out = network(10 * stack_for(network) - 5)
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("unet3d", {}, "no network 'unet3d'; there are compact, resnet"),
+        ("resnet", {"norm": "batch"}, "one of instance, none, not 'batch'"),
+        ("resnet", {"dropout": "spatial"}, "one of channel, element, none"),
+        ("resnet", {"dropout_rate": 1.0}, "dropout rate in"),
+        ("resnet", {"colour": "red"}, "cannot be built"),
+        ("compact", {"in_slices": 4}, "odd in_slices"),
+    ],
+)
+def test_what_no_network_can_be_is_refused_by_name(
+    name: str, arguments: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(name, **arguments)

@@ -1,0 +1,67 @@
+"""Tiny untrained models: quick to run, and rough enough that every pixel and pass matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from microctsr_core import Model
+from microctsr_core.networks import Generator, build
+
+COMPACT = {"width": 8, "blocks": 2, "upsampling": [8, 6, 4], "dropout_blocks": 1}
+RESNET = {"filters": 2, "blocks": 2, "norm": "none"}
+
+
+def make_card(network: str = "compact", **changes: Any) -> dict[str, Any]:
+    """A valid card; ``changes`` replace its entries."""
+    card = {
+        "schema_version": 1,
+        "name": "toy",
+        "version": "1.0.0",
+        "licence": "Apache-2.0",
+        "authors": ["The MicroCTSR developers"],
+        "description": "Untrained.",
+        "network": {"name": network, "arguments": COMPACT if network == "compact" else RESNET},
+        "scale": 8,
+        "voxel_size_low_mm": [0.15, 0.35],
+        "voxel_size_high_mm": [0.018, 0.044],
+        "intensity": {"kind": "hu_window", "low": -1000, "high": 3000},
+        "intensity_range_hu": [-1000, 3000],
+        "modality": "CT",
+        "dropout": {"kind": "channel", "rate": 0.2, "sites": 1},
+        "scanner": {"psf_sigma_mm": 0.2, "noise_sd_hu": 50},
+        "training": {"data": "none"},
+        "quality": {},
+        "intended_use": "Tests.",
+        "limits": ["Everything."],
+        "weights_sha256": "0" * 64,
+    }
+    return {**card, **changes}
+
+
+def make_network(name: str = "compact", **arguments: Any) -> Generator:
+    """An untrained network with weights large enough for visible structure."""
+    torch.manual_seed(0)
+    network = build(name, **{**(COMPACT if name == "compact" else RESNET), **arguments})
+    assert isinstance(network, nn.Module)
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                fan_in = layer.weight[0].numel()
+                layer.weight.normal_(0, 1.2 / fan_in**0.5)
+        if name == "compact":
+            network.last.weight.mul_(0.3)
+    return network.eval()
+
+
+def make_model(name: str = "compact", **arguments: Any) -> Model:
+    """An untrained model around :func:`make_network`."""
+    card = make_card(name)
+    card["network"] = {
+        "name": name,
+        "arguments": {**card["network"]["arguments"], **arguments},
+    }
+    card["dropout"] = {"kind": arguments.get("dropout", "channel"), "rate": 0.2}
+    return Model(make_network(name, **arguments), card)
