@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # One style for every figure of the project: a dark reading room, one typeface, two greys of text.
 BACKGROUND = "#0d0f12"
 TEXT = "#e6e8ea"
-MUTED = "#8d949c"
+MUTED = "#a0a7ae"
 FONT = "DejaVu Sans"  # comes with matplotlib, so the picture is the same on every machine
 UNCERTAINTY_COLOURS = "inferno"
 CONSISTENCY_COLOURS = "berlin"  # diverging with a dark centre: agreement stays in the background
@@ -31,8 +31,8 @@ DOTS_PER_INCH = 100
 WIDTH = 16.0  # inches; 1600 pixels, sharp at a README's width
 MARGIN = 0.3
 GAP = 0.22  # between the input and the result
-TITLE = 0.36  # strip above a panel
-BAR = 0.85  # strip to the right of a panel for its colour bar and numbers
+TITLE = 0.4  # strip above a panel
+BAR = 0.9  # strip to the right of a panel for its colour bar and numbers
 FOOTER = 0.5
 SEPARATOR = "   ·   "
 _SHADE: dict[str, Any] = {"alpha": 0.6, "linewidth": 0}  # behind text that lies on an image
@@ -156,7 +156,7 @@ def _draw_row(
     image = axes.imshow(planes.mean, extent=extent, **grey, **smooth)
     _add_bar(figure, layout, layout.panel(row, "mean"), image, "HU")
 
-    axes = _add_panel(figure, layout, row, "uncertainty", "Uncertainty", f"SD of {passes}")
+    axes = _add_panel(figure, layout, row, "uncertainty", "Uncertainty", "SD of passes")
     axes.imshow(planes.mean, extent=extent, **grey, **smooth)
     # The slice recedes to a shadow, which leaves the brightness to the uncertainty.
     axes.imshow(np.zeros((1, 1)), extent=extent, cmap="gray", vmin=0, vmax=1, alpha=0.55)
@@ -171,7 +171,7 @@ def _draw_row(
     )
     _add_bar(figure, layout, layout.panel(row, "uncertainty"), image, "HU")
 
-    axes = _add_panel(figure, layout, row, "consistency", "Consistency", "against the input")
+    axes = _add_panel(figure, layout, row, "consistency", "Consistency", "with input")
     limit = scales.consistency_hu
     image = axes.imshow(
         planes.consistency,
@@ -191,13 +191,13 @@ def _add_panel(
     axes = figure.add_axes(layout.place(place))
     axes.set_axis_off()
     top = (bottom + height + 0.11) / layout.height
-    figure.text(left / WIDTH, top, title, color=TEXT, fontsize=12, fontfamily=FONT)
+    figure.text(left / WIDTH, top, title, color=TEXT, fontsize=14, fontfamily=FONT)
     figure.text(
         (left + width) / WIDTH,
         top,
         subtitle,
         color=MUTED,
-        fontsize=9.5,
+        fontsize=11,
         fontfamily=FONT,
         horizontalalignment="right",
     )
@@ -222,7 +222,7 @@ def _add_bar(
     axes.set_xticks([])
     axes.yaxis.tick_right()
     axes.set_yticks(_round_ticks(low, high), minor=False)
-    axes.tick_params(axis="y", length=0, pad=4, labelsize=9, labelcolor=MUTED)
+    axes.tick_params(axis="y", length=0, pad=4, labelsize=10.5, labelcolor=MUTED)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
     for label in axes.get_yticklabels():
         label.set_fontfamily(FONT)
@@ -233,7 +233,7 @@ def _add_bar(
         (bottom + height + 0.11) / layout.height,
         unit,
         color=MUTED,
-        fontsize=9,
+        fontsize=10.5,
         fontfamily=FONT,
     )
 
@@ -263,7 +263,7 @@ def _write_letters(axes: Axes, view: View) -> None:
             horizontalalignment="center",
             verticalalignment="center",
             color=TEXT,
-            fontsize=10.5,
+            fontsize=12,
             fontfamily=FONT,
             bbox={"boxstyle": "round,pad=0.25", "facecolor": BACKGROUND, **_SHADE},
         )
@@ -292,7 +292,7 @@ def _draw_scale_bar(axes: Axes, view: View) -> None:
         horizontalalignment="center",
         verticalalignment="bottom",
         color=TEXT,
-        fontsize=10,
+        fontsize=12,
         fontfamily=FONT,
     )
 
@@ -310,7 +310,7 @@ def _write_footer(figure: Figure, layout: Layout, ct: Volume, result: Result) ->
         "consistency spans ±3 SD of the noise",
     ]
     baseline = 0.2 / layout.height
-    style: dict[str, Any] = {"color": MUTED, "fontsize": 9.5, "fontfamily": FONT}
+    style: dict[str, Any] = {"color": MUTED, "fontsize": 11, "fontfamily": FONT}
     figure.text(MARGIN / WIDTH, baseline, SEPARATOR.join(filter(None, left)), **style)
     figure.text(1 - MARGIN / WIDTH, baseline, SEPARATOR.join(right), ha="right", **style)
 

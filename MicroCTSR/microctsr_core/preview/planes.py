@@ -28,10 +28,12 @@ def most_structured_slice(volume: Volume) -> int:
     The centre weighs more because people draw boxes around what they want to see.
     """
     _, height, width = volume.shape
+    step = 1 + max(height, width) // 1024  # a coarse look finds it as well, in seconds
+    height, width = len(range(0, height, step)), len(range(0, width, step))
     weight = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
     energies = []
     for plane in volume.array:
-        plane = np.asarray(plane, dtype=np.float32)
+        plane = np.asarray(plane[::step, ::step], dtype=np.float32)
         along_j, along_i = ndimage.sobel(plane, axis=0), ndimage.sobel(plane, axis=1)
         energies.append(float(np.mean(weight * (along_j**2 + along_i**2))))
     return int(np.argmax(energies))
