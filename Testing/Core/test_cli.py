@@ -9,23 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-import typer
 from matplotlib.image import imread
-from typer.testing import CliRunner, Result
 
+from command_line import LIBRARY, assert_one_line_error, run
 from microctsr_core import ReadError, Volume, read_volume, write_volume
-from microctsr_core.cli import app
-from microctsr_core.cli.progress import PlainProgress
-from tiny_model import save_tiny_model
+from toy_models import make_model
 
-LIBRARY = Path(__file__).resolve().parents[2] / "MicroCTSR"
 BOX = "1:3,4:12,6:16"
 REPORT_KEYS = {
     "seconds",
@@ -40,7 +35,7 @@ REPORT_KEYS = {
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    return str(save_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+    return str(make_model().save(tmp_path_factory.mktemp("models") / "toy").path)
 
 
 @pytest.fixture
@@ -69,22 +64,6 @@ def no_work(monkeypatch) -> None:
         raise AssertionError("work started")
 
     monkeypatch.setattr("microctsr_core.cli.superresolution.read_volume", fail)
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def assert_one_line_error(result: Result, *words: str) -> None:
-    lines = result.stderr.splitlines()
-    errors = [line for line in lines if line.startswith("Error: ")]
-    assert result.exit_code == 1, result.output
-    assert len(errors) == 1, result.stderr
-    assert lines[-1] == errors[0]
-    assert "Traceback" not in result.output
-    assert result.stdout == ""
-    for word in words:
-        assert word in errors[0]
 
 
 # What a run gives
@@ -260,7 +239,8 @@ def test_bad_usage_ends_with_status_2(scan, out, options):
     ],
 )
 def test_other_errors_are_one_plain_line(scan, out, model, tmp_path, options, words):
-    broken = save_tiny_model(tmp_path / "broken")
+    broken = tmp_path / "broken"
+    make_model().save(broken)
     with (broken / "weights.safetensors").open("ab") as weights:
         weights.write(b"!")
     filled = [part.format(broken=broken) for part in options]
@@ -361,96 +341,3 @@ def test_ctrl_c_ends_a_run_soon_with_nothing_half_written(scan, out, model, kind
     assert "Traceback" not in stderr
     assert stdout == ""
     assert list(out.iterdir()) == []
-
-
-# The other commands
-
-
-def every_command(
-    command: object = None, path: tuple[str, ...] = ()
-) -> dict[tuple[str, ...], object]:
-    command = command or typer.main.get_command(app)
-    found = {path: command}
-    for name, inner in getattr(command, "commands", {}).items():
-        found.update(every_command(inner, (*path, name)))
-    return found
-
-
-def test_commands_are_those_of_the_design():
-    leaves = {path for path, command in every_command().items() if not hasattr(command, "commands")}
-    assert leaves == {
-        ("superresolve",),
-        ("demo",),
-        ("phantom",),
-        ("model", "list"),
-        ("model", "info"),
-    }
-
-
-@pytest.mark.parametrize("path", every_command(), ids=" ".join)
-def test_help_of_every_command_has_an_example_of_it(path):
-    result = run(*path, "--help")
-    assert result.exit_code == 0
-    assert f"Example: {' '.join(('microctsr', *path))}" in result.stdout
-
-
-def test_model_info_prints_the_card(model):
-    result = run("model", "info", model)
-    assert result.exit_code == 0, result.output
-    assert "network.arguments.width" in result.stdout
-    assert "0.15, 0.35" in result.stdout
-    card = json.loads(run("model", "info", model, "--json").stdout)
-    assert card["name"] == "tiny"
-    assert_one_line_error(run("model", "info", "nonesuch"), "nonesuch")
-
-
-def test_model_list_names_the_bundled_models(model, monkeypatch):
-    monkeypatch.setattr("microctsr_core.model.list_models", lambda: [model])
-    header, line = run("model", "list").stdout.splitlines()
-    assert header.split() == ["NAME", "VERSION", "SCALE", "DESCRIPTION"]
-    assert "0.0.1" in line
-    assert "x8" in line
-
-
-def test_phantom_hands_its_options_to_the_library(out, monkeypatch):
-    asked = {}
-
-    def write_cases(*arguments, progress, **options):
-        asked.update(options, arguments=arguments)
-        progress(1.0, "done")
-
-    monkeypatch.setattr("microctsr_core.phantom.write_cases", write_cases)
-    result = run("phantom", "--output", out, "--cases", 2, "--seed", 7, "--spacing", 0.3)
-    assert result.exit_code == 0, result.output
-    flags = {"turn_specimen": False, "overwrite": False}
-    assert asked == {"arguments": (out, 2, 7), "spacing_mm": 0.3, **flags}
-    assert result.stdout.strip() == str(out)
-
-
-def test_progress_away_from_a_terminal_is_lines_with_the_time_left():
-    stream, now = StringIO(), [0.0]
-    progress = PlainProgress(stream, clock=lambda: now[0])
-    progress(0.0, "Reading")
-    now[0] = 0.2
-    progress(0.01, "Sampling")  # too soon after the last line to be worth one
-    now[0] = 30.0
-    progress(0.25, "Sampling")
-    now[0] = 120.0
-    progress(1.0, "Sampling")
-    progress(1.0, "Sampling")
-    assert stream.getvalue().splitlines() == [
-        "  0 %  Reading",
-        " 25 %  Sampling, 0:01:30 left",
-        "100 %  Sampling",
-    ]
-
-
-def test_python_dash_m_is_the_command():
-    finished = subprocess.run(
-        [sys.executable, "-m", "microctsr_core", "--version"],
-        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert finished.stdout.startswith("microctsr ")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from microctsr_core import ReadError, read_volume
 from microctsr_core.cli import app
 from microctsr_core.sample import COCHLEA_BOX, COCHLEA_SLICES, sample_volume_path
-from tiny_model import save_tiny_model
+from toy_models import make_model
 
 FILES = ["sr.nrrd", "uncertainty.nrrd", "consistency.nrrd", "preview.png", "report.json"]
 
@@ -45,7 +45,8 @@ def test_an_installed_package_carries_its_own_copy(monkeypatch, tmp_path):
 
 
 def test_demo_writes_its_files_says_where_and_replaces_them_the_next_time(tmp_path, monkeypatch):
-    model = save_tiny_model(tmp_path / "tiny")
+    model = tmp_path / "toy"
+    make_model().save(model)
     # A thin box keeps the test quick; the box itself is checked above.
     monkeypatch.setattr("microctsr_core.sample.COCHLEA_BOX", ((27, 29), (58, 90), (64, 96)))
     monkeypatch.setattr("microctsr_core.sample.COCHLEA_SLICES", (0, 1))

@@ -1,0 +1,112 @@
+"""The commands besides superresolve, their help, and progress for those who listen to a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+
+import pytest
+import typer
+
+from command_line import LIBRARY, assert_one_line_error, run
+from microctsr_core.cli import app
+from microctsr_core.cli.progress import PlainProgress
+from toy_models import make_model
+
+
+@pytest.fixture
+def model(tmp_path) -> str:
+    return str(make_model().save(tmp_path / "toy").path)
+
+
+def every_command(
+    command: object = None, path: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], object]:
+    command = command or typer.main.get_command(app)
+    found = {path: command}
+    for name, inner in getattr(command, "commands", {}).items():
+        found.update(every_command(inner, (*path, name)))
+    return found
+
+
+def test_commands_are_those_of_the_design():
+    leaves = {path for path, command in every_command().items() if not hasattr(command, "commands")}
+    assert leaves == {
+        ("superresolve",),
+        ("demo",),
+        ("phantom",),
+        ("model", "list"),
+        ("model", "info"),
+    }
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_help_of_every_command_has_an_example_of_it(path):
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    assert f"Example: {' '.join(('microctsr', *path))}" in result.stdout
+
+
+def test_model_info_prints_the_card(model):
+    result = run("model", "info", model)
+    assert result.exit_code == 0, result.output
+    assert "network.arguments.width" in result.stdout
+    assert "0.15, 0.35" in result.stdout
+    card = json.loads(run("model", "info", model, "--json").stdout)
+    assert card["name"] == "toy"
+    assert_one_line_error(run("model", "info", "nonesuch"), "nonesuch")
+
+
+def test_model_list_names_the_bundled_models(model, monkeypatch):
+    monkeypatch.setattr("microctsr_core.model.list_models", lambda: [model])
+    header, line = run("model", "list").stdout.splitlines()
+    assert header.split() == ["NAME", "VERSION", "SCALE", "DESCRIPTION"]
+    assert "1.0.0" in line
+    assert "x8" in line
+
+
+def test_phantom_hands_its_options_to_the_library(tmp_path, monkeypatch):
+    asked = {}
+
+    def write_cases(*arguments, progress, **options):
+        asked.update(options, arguments=arguments)
+        progress(1.0, "done")
+
+    monkeypatch.setattr("microctsr_core.phantom.write_cases", write_cases)
+    result = run("phantom", "--output", tmp_path, "--cases", 2, "--seed", 7, "--spacing", 0.3)
+    assert result.exit_code == 0, result.output
+    flags = {"turn_specimen": False, "overwrite": False}
+    assert asked == {"arguments": (tmp_path, 2, 7), "spacing_mm": 0.3, **flags}
+    assert result.stdout.strip() == str(tmp_path)
+
+
+def test_progress_away_from_a_terminal_is_lines_with_the_time_left():
+    stream, now = StringIO(), [0.0]
+    progress = PlainProgress(stream, clock=lambda: now[0])
+    progress(0.0, "Reading")
+    now[0] = 0.2
+    progress(0.01, "Sampling")  # too soon after the last line to be worth one
+    now[0] = 30.0
+    progress(0.25, "Sampling")
+    now[0] = 120.0
+    progress(1.0, "Sampling")
+    progress(1.0, "Sampling")
+    assert stream.getvalue().splitlines() == [
+        "  0 %  Reading",
+        " 25 %  Sampling, 0:01:30 left",
+        "100 %  Sampling",
+    ]
+
+
+def test_python_dash_m_is_the_command():
+    finished = subprocess.run(
+        [sys.executable, "-m", "microctsr_core", "--version"],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout.startswith("microctsr ")
