@@ -28,7 +28,7 @@ def test_foreground_box_is_the_bounding_box_scipy_finds() -> None:
 
 
 def test_a_threshold_above_everything_says_to_lower_it() -> None:
-    with pytest.raises(MicroCTSRError, match="largest value is 5.; lower the threshold"):
+    with pytest.raises(MicroCTSRError, match=r"largest value is 5\); lower the threshold"):
         foreground_box(np.full((2, 2, 2), 5), 100)
 
 

@@ -53,7 +53,7 @@ def make_network(name: str = "compact", **arguments: Any) -> Generator:
                 layer.weight.normal_(0, 1.2 / fan_in**0.5)
         if name == "compact":
             network.last.weight.mul_(0.3)
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 def make_model(name: str = "compact", **arguments: Any) -> Model:

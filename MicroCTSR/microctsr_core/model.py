@@ -1,0 +1,224 @@
+"""Models: a network with the card that says what it is, what it was made for and how good it is.
+
+A model package is a folder with ``weights.safetensors`` and ``card.json``. The card is checked
+against ``models/card.schema.json``, the weights against the SHA-256 in the card, and nothing is
+ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import jsonschema
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from .errors import ModelError
+from .io.writing import atomic_path
+from .networks import Generator, build
+from .preparation import Intensity, intensity_from_dict
+
+DEFAULT_MODEL = "ear"
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+_BUNDLED = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network, ready to infer, and its card.
+
+    Args:
+        network: in evaluation mode, on the CPU, gradients off.
+        card: as in ``models/card.schema.json``; ``weights_sha256`` is set by :meth:`save`.
+        path: folder of the package; ``None`` for a model that was never saved.
+    """
+
+    network: Generator
+    card: dict[str, Any]
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        module = self._module()
+        module.eval()
+        module.requires_grad_(False)
+        if self.network.scale not in (1, self.scale):
+            raise ModelError(
+                f"The card of the model {self.name!r} says scale {self.scale}, but its network "
+                f"enlarges {self.network.scale} times; correct the card."
+            )
+
+    @property
+    def name(self) -> str:
+        return str(self.card["name"])
+
+    @property
+    def version(self) -> str:
+        return str(self.card["version"])
+
+    @property
+    def scale(self) -> int:
+        """High-resolution voxels per low-resolution voxel, along each axis in the plane."""
+        return int(self.card["scale"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights, as the card gives it once the model has been saved."""
+        if self.path is not None:
+            return str(self.card["weights_sha256"])
+        return hashlib.sha256(self._weights()).hexdigest()
+
+    @property
+    def intensity(self) -> Intensity:
+        """Intensity scaling of the card; call ``fitted(scan)`` before using it."""
+        try:
+            return intensity_from_dict(self.card["intensity"])
+        except ValueError as error:
+            raise ModelError(f"The card of the model {self.name!r} is not valid: {error}") from None
+
+    def save(self, folder: str | os.PathLike[str]) -> Model:
+        """Write the model as a package and return it as loaded from there.
+
+        Both files are complete before either gets its name. Should the process end between the
+        two renames, the hash tells that weights and card do not belong together.
+
+        Raises:
+            ModelError: the card does not follow the schema.
+            WriteError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        weights = self._weights()
+        card = {**self.card, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+        check_card_schema(card, f"The card of the model {card.get('name', folder.name)!r}")
+        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        with atomic_path(folder / WEIGHTS) as weights_file, atomic_path(folder / CARD) as card_file:
+            weights_file.write_bytes(weights)
+            card_file.write_text(text, encoding="utf-8")
+        return Model(self.network, card, folder)
+
+    def _weights(self) -> bytes:
+        state = {name: value.contiguous() for name, value in self._module().state_dict().items()}
+        return safetensors.torch.save(state)
+
+    def _module(self) -> nn.Module:
+        return cast(nn.Module, self.network)
+
+
+def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
+    """Load a bundled model by name, or a model package from a folder.
+
+    Raises:
+        ModelError: no such model, a file is missing, the card is not valid, or the weights are
+            not those that the card was written for.
+
+    Example:
+        >>> load_model().name
+        'ear'
+    """
+    folder = _find(name_or_path)
+    card = read_card(folder)
+    weights = _checked_weights(folder / WEIGHTS, card)
+    try:
+        network = build(card["network"]["name"], **card["network"]["arguments"])
+    except ValueError as error:
+        raise ModelError(f"{folder / CARD}: network is not valid: {error}") from None
+    try:
+        cast(nn.Module, network).load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip().rstrip(".")
+        raise ModelError(
+            f"{folder / WEIGHTS} does not hold the weights of the network in its card "
+            f"({first}); correct network.arguments in {CARD}."
+        ) from None
+    return Model(network, card, folder)
+
+
+def list_models() -> list[str]:
+    """Names of the bundled models, the default first."""
+    names = sorted(card.parent.name for card in _BUNDLED.glob(f"*/{CARD}"))
+    return sorted(names, key=lambda name: name != DEFAULT_MODEL)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read and check the card of a model package, without its weights.
+
+    Raises:
+        ModelError: the card is missing, is not JSON or does not follow the schema.
+    """
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ModelError(
+            f"{folder} is not a model package: it has no readable {CARD}; "
+            f"give a folder with {WEIGHTS} and {CARD}."
+        ) from None
+    except ValueError as error:
+        raise ModelError(f"{path} is not valid JSON ({error}); restore the file.") from None
+    check_card_schema(card, str(path))
+    return cast(dict[str, Any], card)
+
+
+def check_card_schema(card: Any, name: str) -> None:
+    """Check a card against the schema.
+
+    Args:
+        card: the card as read from JSON.
+        name: what the message calls it.
+
+    Raises:
+        ModelError: names the key at fault and what is wrong with it.
+    """
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(card))
+    if error is not None:
+        key = ".".join(str(part) for part in error.absolute_path)
+        place = f"at {key!r}" if key else "at its top level"
+        raise ModelError(f"{name} is not valid {place}: {error.message}; correct the card.")
+
+
+@cache
+def _validator() -> Any:
+    schema = json.loads((_BUNDLED / "card.schema.json").read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _find(name_or_path: str | os.PathLike[str]) -> Path:
+    name = os.fspath(name_or_path)
+    if name in list_models():
+        return _BUNDLED / name
+    path = Path(name)
+    if path.is_dir():
+        return path
+    available = ", ".join(list_models()) or "none in this installation"
+    raise ModelError(
+        f"There is no model {name!r}; available models: {available}. "
+        f"You can also give the folder of a model package."
+    )
+
+
+def _checked_weights(path: Path, card: dict[str, Any]) -> dict[str, Tensor]:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise ModelError(
+            f"The weights {path} are missing or cannot be read; restore the model package."
+        ) from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != card["weights_sha256"]:
+        raise ModelError(
+            f"The weights {path} are damaged or not those of the card (SHA-256 {found[:12]}... "
+            f"instead of {card['weights_sha256'][:12]}...); restore the model package."
+        )
+    try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise ModelError(
+            f"{path} is not a safetensors file ({error}); weights are read from no other format."
+        ) from None
