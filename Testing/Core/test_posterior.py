@@ -1,0 +1,196 @@
+"""Monte-Carlo dropout: masks, running moments and the stopping rule, against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from microctsr_core.posterior import (
+    ChannelMasks,
+    ElementMasks,
+    Moments,
+    Stopping,
+    channel_masks,
+    posterior,
+    settled,
+)
+from toy_models import make_network
+
+CPU = torch.device("cpu")
+
+
+def stack(size: int = 24) -> Tensor:
+    return torch.rand((5, size, size), generator=torch.Generator().manual_seed(1))
+
+
+def explicit_passes(network: nn.Module, x: Tensor, passes: int, seed: int = 0) -> np.ndarray:
+    """Every pass computed from scratch and kept, shape (passes, rows, columns)."""
+    planes = []
+    for number in range(passes):
+        masks = [torch.from_numpy(mask) for mask in channel_masks(network, seed, number)]
+        planes.append(network(x[None], masks)[0, 0].numpy())
+    return np.stack(planes).astype(np.float64)
+
+
+def test_masks_keep_the_mean_and_drop_at_the_rate() -> None:
+    network = make_network("resnet", filters=64, dropout_rate=0.3)
+    masks = [mask for number in range(40) for mask in channel_masks(network, 0, number)]
+    values = np.concatenate(masks)
+    assert set(np.unique(values)) == {np.float32(0), np.float32(1 / 0.7)}
+    # 20480 draws: the mean scatters by 0.65 / sqrt(20480) = 0.005
+    assert values.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_seed_and_pass_alone_fix_the_masks() -> None:
+    network = make_network("resnet", filters=8)
+    first = channel_masks(network, 3, 5)
+    # Other passes drawn in between change nothing.
+    channel_masks(network, 3, 6)
+    for again, mask in zip(channel_masks(network, 3, 5), first, strict=True):
+        np.testing.assert_array_equal(again, mask)
+    drawn = {
+        np.concatenate(channel_masks(network, s, p)).tobytes() for s in range(5) for p in range(5)
+    }
+    assert len(drawn) == 25
+
+
+def test_masks_never_change_between_versions() -> None:
+    """Results of an older version can be had again: these draws are part of the format."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((7, 2))))
+    expected = (rng.random(8) < 0.8) / np.float32(0.8)
+    np.testing.assert_array_equal(channel_masks(make_network(), 7, 2)[0], expected)
+
+
+def test_mean_and_variance_are_numpys_over_explicit_passes() -> None:
+    network, x = make_network(), stack()
+    result = posterior(network, x, 12, seed=4)
+    planes = explicit_passes(network, x, 12, seed=4)
+    np.testing.assert_allclose(result.mean, planes.mean(axis=0), atol=2e-6)
+    np.testing.assert_allclose(result.variance, planes.var(axis=0), atol=1e-6, rtol=1e-4)
+    assert result.passes == (12,)
+    assert result.variance.max() > 1e-4
+
+
+def test_the_encoder_runs_once_however_many_passes() -> None:
+    network = make_network()
+    calls = []
+    network.stem.register_forward_hook(lambda *_: calls.append(1))
+    posterior(network, stack(), 9, seed=0)
+    assert len(calls) == 1
+
+
+def test_running_moments_are_those_of_scipy() -> None:
+    values = np.random.default_rng(0).gamma(2, size=(30, 50))
+    moments = Moments(higher=True)
+    for row in values:
+        moments.add(torch.from_numpy(row))
+    n = moments.count
+    np.testing.assert_allclose(moments.mean, values.mean(axis=0))
+    np.testing.assert_allclose(moments.variance, values.var(axis=0))
+    np.testing.assert_allclose(moments._m3 / n, stats.moment(values, 3, axis=0))
+    np.testing.assert_allclose(moments._m4 / n, stats.moment(values, 4, axis=0))
+
+
+def test_the_error_of_the_variance_is_scipys_k_statistic() -> None:
+    values = np.random.default_rng(1).exponential(size=(25, 1))
+    moments = Moments(higher=True)
+    for row in values:
+        moments.add(torch.from_numpy(row))
+    error, k2 = stats.kstatvar(values[:, 0], 2), stats.kstat(values[:, 0], 2)
+    expected = 0.5 * np.sqrt(error / (k2**2 - error))
+    assert moments.relative_error(0.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["normal", "exponential", "two values"])
+def test_the_error_told_is_the_scatter_between_repeated_runs(kind: str) -> None:
+    """The meaning of the tolerance: run again with other seeds, and see how far s scatters."""
+    rng = np.random.default_rng(2)
+    draw = {
+        "normal": lambda size: rng.normal(size=size),
+        "exponential": lambda size: rng.exponential(size=size),
+        "two values": lambda size: rng.integers(0, 2, size=size).astype(float),
+    }[kind]
+    values = draw((24, 40_000))
+    moments = Moments(higher=True)
+    for row in values:
+        moments.add(torch.from_numpy(row))
+    variances = values.var(axis=0, ddof=1)
+    scatter = 0.5 * variances.std() / variances.mean()
+    assert moments.relative_error(0.0) == pytest.approx(scatter, rel=0.1)
+
+
+def test_normal_samples_stop_after_the_passes_of_the_textbook_formula() -> None:
+    # 1 / sqrt(2 (n - 1)) <= 0.15 from n = 24 on
+    rng = np.random.default_rng(3)
+    moments, stopping = Moments(higher=True), Stopping(tolerance=0.15)
+    while not settled(moments, stopping):
+        moments.add(torch.from_numpy(rng.normal(size=50_000)))
+    assert 23 <= moments.count <= 25
+
+
+def test_auto_takes_at_least_10_and_at_most_100_passes() -> None:
+    network, x = make_network(), stack()
+    assert posterior(network, x, "auto", stopping=Stopping(tolerance=10)).passes == (10,)
+    assert posterior(network, x, "auto", stopping=Stopping(tolerance=1e-6)).passes == (100,)
+
+
+def test_a_smaller_tolerance_takes_more_passes() -> None:
+    network, x = make_network(dropout_blocks=2), stack()
+    counts = [
+        posterior(network, x, "auto", stopping=Stopping(tolerance=t)).passes[0]
+        for t in (0.3, 0.15, 0.1)
+    ]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[2]
+
+
+def test_uncertainty_below_the_floor_needs_no_further_pass() -> None:
+    network, x = make_network(), stack()
+    assert posterior(network, x, "auto", stopping=Stopping(floor=1e3)).passes == (10,)
+
+
+def test_blocks_stop_on_their_own_and_keep_what_they_had() -> None:
+    network, x = make_network(), stack(24)
+    read, blocks = ((0, 24), (0, 24)), [((4, 12), (4, 20)), ((12, 20), (4, 20))]
+    stopping = Stopping(tolerance=0.12)
+    both = posterior(network, x, "auto", seed=1, read=read, blocks=blocks, stopping=stopping)
+    assert len(set(both.passes)) == 2, "choose a tolerance at which the two differ"
+    for number, block in enumerate(blocks):
+        alone = posterior(network, x, "auto", seed=1, read=read, blocks=[block], stopping=stopping)
+        assert alone.passes == (both.passes[number],)
+        part = slice(number * 64, number * 64 + 64)
+        np.testing.assert_array_equal(alone.mean, both.mean[part])
+        np.testing.assert_array_equal(alone.variance, both.variance[part])
+
+
+def test_a_network_without_dropout_is_run_once_and_has_no_variance() -> None:
+    network = make_network("resnet", dropout="none")
+    x = stack()[:1]
+    result = posterior(network, x, 50)
+    assert result.passes == (1,)
+    assert result.variance.max() == 0
+    np.testing.assert_allclose(result.mean, network(x[None])[0, 0], atol=1e-7)
+
+
+def test_element_masks_differ_between_tiles_and_are_the_same_again() -> None:
+    network = make_network("resnet", filters=8, dropout="element", dropout_rate=0.5)
+    here = ElementMasks(network, 0, (3, -8, 0), (32, 48), CPU)
+    there = ElementMasks(network, 0, (3, -8, 32), (32, 48), CPU)
+    assert [mask.shape for mask in here(0)] == [(1, 32, 8, 12)] * 2
+    assert all(torch.equal(a, b) for a, b in zip(here(1), here(1), strict=True))
+    assert not torch.equal(here(0)[0], here(1)[0])
+    assert not torch.equal(here(0)[0], there(0)[0])
+    assert here(0)[0].mean().item() == pytest.approx(1, abs=0.1)
+
+
+def test_channel_masks_are_drawn_once_per_pass() -> None:
+    masks = ChannelMasks(make_network(), 0, CPU)
+    assert masks(3)[0] is masks(3)[0]
+
+
+def test_stopping_bounds_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 <= minimum <= maximum"):
+        Stopping(minimum=20, maximum=10)
