@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
@@ -9,10 +10,20 @@ from typer.testing import CliRunner, Result
 from microctsr_core.cli import app
 
 LIBRARY = Path(__file__).resolve().parents[2] / "MicroCTSR"
+# Continuous integration may ask for colour, but these tests read plain text.
+_COLOURS = ("FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "GITHUB_ACTIONS")
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    """Run a command in this process."""
+    runner = CliRunner(env=dict.fromkeys(_COLOURS))
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def command_environment() -> dict[str, str]:
+    """Environment in which a child process finds the library and writes plain text."""
+    kept = {name: value for name, value in os.environ.items() if name not in _COLOURS}
+    return {**kept, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
 
 
 def assert_one_line_error(result: Result, *words: str) -> None:

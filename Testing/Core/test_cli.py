@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from command_line import LIBRARY, assert_one_line_error, run
+from command_line import assert_one_line_error, command_environment, run
 from microctsr_core import ReadError, Volume, read_volume, write_volume
 from toy_models import make_model
 
@@ -323,7 +322,7 @@ def test_ctrl_c_ends_a_run_soon_with_nothing_half_written(scan, out, model, kind
     ]
     process = subprocess.Popen(
         [*command, "--model", model, "--samples", "1000000", "--preview", str(out / "sr.png")],
-        env={**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"},
+        env=command_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

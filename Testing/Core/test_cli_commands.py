@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from io import StringIO
@@ -11,7 +10,7 @@ from io import StringIO
 import pytest
 import typer
 
-from command_line import LIBRARY, assert_one_line_error, run
+from command_line import assert_one_line_error, command_environment, run
 from microctsr_core.cli import app
 from microctsr_core.cli.progress import PlainProgress
 from toy_models import make_model
@@ -104,7 +103,7 @@ def test_progress_away_from_a_terminal_is_lines_with_the_time_left():
 def test_python_dash_m_is_the_command():
     finished = subprocess.run(
         [sys.executable, "-m", "microctsr_core", "--version"],
-        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        env=command_environment(),
         capture_output=True,
         text=True,
         check=True,
