@@ -22,7 +22,7 @@ from toy_models import make_network
 CPU = torch.device("cpu")
 
 
-def stack(size: int = 24) -> Tensor:
+def stack(size: int = 12) -> Tensor:
     return torch.rand((5, size, size), generator=torch.Generator().manual_seed(1))
 
 
@@ -113,7 +113,7 @@ def test_the_error_told_is_the_scatter_between_repeated_runs(kind: str) -> None:
         "exponential": lambda size: rng.exponential(size=size),
         "two values": lambda size: rng.integers(0, 2, size=size).astype(float),
     }[kind]
-    values = draw((24, 40_000))
+    values = draw((24, 15_000))
     moments = Moments(higher=True)
     for row in values:
         moments.add(torch.from_numpy(row))
@@ -127,18 +127,18 @@ def test_normal_samples_stop_after_the_passes_of_the_textbook_formula() -> None:
     rng = np.random.default_rng(3)
     moments, stopping = Moments(higher=True), Stopping(tolerance=0.15)
     while not settled(moments, stopping):
-        moments.add(torch.from_numpy(rng.normal(size=50_000)))
+        moments.add(torch.from_numpy(rng.normal(size=20_000)))
     assert 23 <= moments.count <= 25
 
 
 def test_auto_takes_at_least_10_and_at_most_100_passes() -> None:
-    network, x = make_network(), stack()
+    network, x = make_network(), stack(6)
     assert posterior(network, x, "auto", stopping=Stopping(tolerance=10)).passes == (10,)
     assert posterior(network, x, "auto", stopping=Stopping(tolerance=1e-6)).passes == (100,)
 
 
 def test_a_smaller_tolerance_takes_more_passes() -> None:
-    network, x = make_network(dropout_blocks=2), stack()
+    network, x = make_network(dropout_blocks=2), stack(6)
     counts = [
         posterior(network, x, "auto", stopping=Stopping(tolerance=t)).passes[0]
         for t in (0.3, 0.15, 0.1)
@@ -148,7 +148,7 @@ def test_a_smaller_tolerance_takes_more_passes() -> None:
 
 
 def test_uncertainty_below_the_floor_needs_no_further_pass() -> None:
-    network, x = make_network(), stack()
+    network, x = make_network(), stack(6)
     assert posterior(network, x, "auto", stopping=Stopping(floor=1e3)).passes == (10,)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -38,6 +38,7 @@ def test_hu_window_maps_its_ends_to_0_and_1_and_clips_nothing() -> None:
     np.testing.assert_allclose(scaled, [0, 1, 2, -0.5], rtol=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(-5000, 20000), st.floats(0.1, 2000))
 def test_scaling_can_be_undone_to_single_precision(centre: float, spread: float) -> None:
     values = np.random.default_rng(0).normal(centre, spread, 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microctsr_core.tiles import bounds, cover, edge_padded, inside, relative
@@ -13,6 +13,7 @@ starts = st.integers(0, 150)
 lengths = st.integers(1, 150)
 
 
+@settings(max_examples=40, deadline=None)
 @given(starts, lengths, starts, lengths, st.integers(1, 200))
 def test_written_parts_and_blocks_cover_the_region_exactly_once(
     j0: int, rows: int, i0: int, columns: int, edge: int
@@ -28,6 +29,7 @@ def test_written_parts_and_blocks_cover_the_region_exactly_once(
     assert np.all(blocked == 1)
 
 
+@settings(max_examples=40, deadline=None)
 @given(starts, lengths, st.integers(1, 200), st.integers(0, 40), st.sampled_from([1, 4]))
 def test_a_tile_reads_its_halo_from_and_up_to_multiples_of_the_stride(
     start: int, length: int, edge: int, halo: int, stride: int
@@ -39,6 +41,7 @@ def test_a_tile_reads_its_halo_from_and_up_to_multiples_of_the_stride(
             assert read0 % stride == read1 % stride == 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(starts, lengths, st.integers(1, 200), st.integers(1, 200))
 def test_blocks_are_the_same_for_any_tile_size(
     start: int, length: int, edge: int, other: int

@@ -1,0 +1,314 @@
+"""Running a network over a box of a scan: plane by plane, tile by tile, pass by pass.
+
+Memory does not grow with the number of passes: each tile is encoded once, its passes are decoded
+one after the other, and only their running moments are kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .errors import Cancelled, MicroCTSRError, ResourceError
+from .model import Model
+from .networks import Generator
+from .planes import PlaneStacks, input_refinement
+from .posterior import (
+    ChannelMasks,
+    ElementMasks,
+    MaskSource,
+    Posterior,
+    Samples,
+    Stopping,
+    posterior,
+)
+from .preparation import Intensity, fine_factors
+from .reconstruction import PatchAverage, matched_to_input, patches, smoothed
+from .resources import default_tile
+from .tiles import Region, Tile, bounds, cover, relative
+from .volume import Box, Volume
+
+ScaleMode: TypeAlias = Literal["in-plane", "isotropic"]
+Preset: TypeAlias = Literal["default", "paper"]
+Progress: TypeAlias = Callable[[float, str], None]
+Cancel: TypeAlias = Callable[[], bool]
+
+PAPER_PASSES = 100
+# An uncertainty below this is none to a reader of CT, however badly it is known.
+_NEGLIGIBLE_HU = 1.0
+# What "auto" takes for normal samples, until the first tile tells better.
+_FIRST_GUESS_PASSES = 24
+_INFERENCE_SHARE = 0.98  # of the progress bar; the rest is for what follows
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a box is super-resolved; see :func:`superresolution.superresolve` for the meaning."""
+
+    samples: Samples = "auto"
+    seed: int = 0
+    scale_mode: ScaleMode = "in-plane"
+    tile: int | None = None
+    preset: Preset = "default"
+    tolerance: float = 0.15
+
+    def check(self, model: Model) -> None:
+        """Make sure that the settings make sense, for this model.
+
+        Raises:
+            MicroCTSRError: names the setting and its choices.
+        """
+        if self.samples != "auto" and not _is_whole(self.samples, 1):
+            raise MicroCTSRError(
+                f"samples is 'auto' or a whole number of passes from 1, not {self.samples!r}."
+            )
+        if not _is_whole(self.seed, 0):
+            raise MicroCTSRError(f"The seed is a whole number from 0, not {self.seed!r}.")
+        if self.tile is not None and not _is_whole(self.tile, 1):
+            raise MicroCTSRError(f"The tile is a whole number of pixels, not {self.tile!r}.")
+        if not self.tolerance > 0:
+            raise MicroCTSRError(f"The tolerance is a number above 0, not {self.tolerance!r}.")
+        for value, choices in (
+            (self.scale_mode, ("in-plane", "isotropic")),
+            (self.preset, ("default", "paper")),
+        ):
+            if value not in choices:
+                raise MicroCTSRError(f"{value!r} is none of the choices {', '.join(choices)}.")
+        if self.preset == "paper" and (model.network.scale, model.network.in_slices) != (1, 1):
+            raise MicroCTSRError(
+                f"The paper preset needs a network that maps one slice on the high grid to "
+                f"another, such as resnet; the model {model.name!r} is not one."
+            )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read and written, all of it known before the first pass.
+
+    Args:
+        stacks: the network's input for each output plane.
+        intensity: scaling fitted to the whole scan.
+        region: the box in pixels of the network's input grid.
+        tiles: the region in pieces, in the order of the work.
+        read: what the tiles read together: the region of the stacks.
+        factors: fine voxels per voxel along (k, j, i).
+        first_plane: number of the box's first fine slice, counted from the scan's first.
+    """
+
+    stacks: PlaneStacks
+    intensity: Intensity
+    region: Region
+    tiles: list[Tile]
+    read: Region
+    factors: tuple[int, int, int]
+    first_plane: int
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Mean and standard deviation over passes in HU, (k, j, i), and the mean number of passes."""
+
+    mean: NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    passes_mean: float
+
+
+def plan_work(ct: Volume, model: Model, box: Box, settings: Settings) -> Plan:
+    """Cut a box into planes and tiles, and read and scale what they need of the scan."""
+    network = model.network
+    refinement = input_refinement(model)
+    rows, columns = ((first * refinement, last * refinement) for first, last in box[1:])
+    region = (rows, columns)
+    if settings.preset == "paper":
+        tiles = patches(region)
+    else:
+        edge = settings.tile or default_tile(model)
+        tiles = cover(region, edge, network.radius, getattr(network, "stride", 1))
+    read = bounds(tiles)
+    factors = fine_factors(ct.spacing, model.scale, settings.scale_mode)
+    intensity = model.intensity.fitted(ct.array)
+    stacks = PlaneStacks(ct, model, intensity, box, factors[0], read)
+    return Plan(stacks, intensity, region, tiles, read, factors, box[0][0] * factors[0])
+
+
+def infer(
+    plan: Plan,
+    model: Model,
+    settings: Settings,
+    device: torch.device,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Inferred:
+    """Run the passes of every plane and tile.
+
+    Raises:
+        Cancelled: ``cancel`` returned true.
+        ResourceError: the device ran out of memory.
+    """
+    reconstruct = _paper_plane if settings.preset == "paper" else _plane
+    shape = (plan.stacks.count, *_extent(plan.region, model.network.scale))
+    mean, uncertainty = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    passes = np.empty(plan.stacks.count)
+    watch = Watch(plan, settings, progress, cancel)
+    with _network_on(device, model) as network:
+        sampler = TileSampler(network, device, plan, settings, watch)
+        for number in range(plan.stacks.count):
+            stack = torch.from_numpy(plan.stacks.stack(number)).to(device)
+            scaled, variance, passes[number] = reconstruct(sampler, stack, number)
+            mean[number] = plan.intensity.inverse(scaled)
+            uncertainty[number] = np.sqrt(variance) * plan.intensity.span
+    return Inferred(mean, uncertainty, float(passes.mean()))
+
+
+class Watch:
+    """Tells the caller how far the work is, and asks whether to go on, after every pass."""
+
+    def __init__(
+        self, plan: Plan, settings: Settings, progress: Progress | None, cancel: Cancel | None
+    ) -> None:
+        self._progress = progress
+        self._cancel = cancel
+        self._planes = plan.stacks.count
+        self._steps = self._planes * len(plan.tiles)
+        self._done = 0
+        self._passes = 0
+        guess = _FIRST_GUESS_PASSES if settings.samples == "auto" else settings.samples
+        self._guess = float(guess)
+
+    def after_pass(self, passes: int) -> None:
+        """Note that a tile has seen its first ``passes`` passes."""
+        if self._cancel is not None and self._cancel():
+            raise Cancelled("The run was cancelled; nothing was written.")
+        self._passes += 1
+        self._tell(min(passes / self._guess, 1.0))
+
+    def after_tile(self) -> None:
+        """Note that a tile is done."""
+        self._done += 1
+        self._guess = max(1.0, self._passes / self._done)
+        self._tell(0.0)
+
+    def _tell(self, share_of_tile: float) -> None:
+        if self._progress is not None:
+            fraction = min((self._done + share_of_tile) / self._steps, 1.0)
+            plane = min(self._done * self._planes // self._steps + 1, self._planes)
+            self._progress(_INFERENCE_SHARE * fraction, f"Slice {plane} of {self._planes}")
+
+
+class TileSampler:
+    """Runs the passes of one tile after the other, with masks that belong to the whole volume."""
+
+    def __init__(
+        self,
+        network: Generator,
+        device: torch.device,
+        plan: Plan,
+        settings: Settings,
+        watch: Watch,
+    ) -> None:
+        self.network = network
+        self.plan = plan
+        self._device = device
+        self._settings = settings
+        self._watch = watch
+        self._channel_masks = ChannelMasks(network, settings.seed, device)
+        self._stopping = Stopping(settings.tolerance, floor=_NEGLIGIBLE_HU / plan.intensity.span)
+
+    def sample(self, stack: Tensor, number: int, tile: Tile) -> Posterior:
+        """Mean and variance of a tile of plane ``number``, whose stack is given whole."""
+        rows, columns = relative(tile.read, self.plan.read)
+        result = posterior(
+            self.network,
+            stack[:, rows, columns],
+            self._samples(),
+            masks=self._masks(number, tile),
+            read=tile.read,
+            blocks=tile.blocks,
+            stopping=self._stopping,
+            after_pass=self._watch.after_pass,
+        )
+        self._watch.after_tile()
+        return result
+
+    def _samples(self) -> Samples:
+        if self._settings.preset == "paper" and self._settings.samples == "auto":
+            return PAPER_PASSES
+        return self._settings.samples
+
+    def _masks(self, number: int, tile: Tile) -> MaskSource:
+        if getattr(self.network, "dropout", "channel") != "element":
+            return self._channel_masks
+        place = (self.plan.first_plane + number, tile.read[0][0], tile.read[1][0])
+        shape = _extent(tile.read)
+        return ElementMasks(self.network, self._settings.seed, place, shape, self._device)
+
+
+Plane: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], float]
+"""Mean and variance of a plane in scaled units, and its mean number of passes."""
+
+
+def _plane(sampler: TileSampler, stack: Tensor, number: int) -> Plane:
+    """Tiles with halos, side by side."""
+    plan, scale = sampler.plan, sampler.network.scale
+    shape = _extent(plan.region, scale)
+    mean, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    passes = 0.0
+    for tile in plan.tiles:
+        result = sampler.sample(stack, number, tile)
+        place = relative(tile.write, plan.region, scale)
+        mean[place], variance[place] = result.mean, result.variance
+        areas = (np.prod(_extent(block)) for block in tile.blocks)
+        passes += sum(n * int(area) for n, area in zip(result.passes, areas, strict=True))
+    return mean, variance, passes / float(np.prod(_extent(plan.region)))
+
+
+def _paper_plane(sampler: TileSampler, stack: Tensor, number: int) -> Plane:
+    """Overlapping patches, each matched to its input; averaged, then median-filtered."""
+    plan = sampler.plan
+    mean, variance = PatchAverage(plan.region), PatchAverage(plan.region)
+    passes: list[int] = []
+    for patch in plan.tiles:
+        result = sampler.sample(stack, number, patch)
+        input_patch = stack[0][relative(patch.read, plan.read)].cpu().numpy()
+        mean.add(matched_to_input(result.mean, input_patch), patch.write)
+        variance.add(result.variance, patch.write)
+        passes += result.passes
+    return smoothed(mean.result()), variance.result(), float(np.mean(passes))
+
+
+@contextmanager
+def _network_on(device: torch.device, model: Model) -> Iterator[Generator]:
+    """The model's network on a device, computing in full single precision."""
+    network = model.network
+    if device.type != "cpu":
+        # A copy, so that the model stays on the CPU for whoever uses it next.
+        network = cast(Generator, copy.deepcopy(cast(nn.Module, network)).to(device))
+    # TF32 keeps ten bits of the mantissa, which shows between tiles of different size.
+    exact = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    try:
+        with exact:
+            yield network
+    except torch.cuda.OutOfMemoryError:
+        raise ResourceError(
+            "The graphics card ran out of memory; choose a smaller tile, or the device cpu."
+        ) from None
+
+
+def _extent(region: Region, scale: int = 1) -> tuple[int, int]:
+    (j0, j1), (i0, i1) = region
+    return (j1 - j0) * scale, (i1 - i0) * scale
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and value >= least
