@@ -33,7 +33,7 @@ _BYTES = 4
 # Double-precision moments of a tile, with the pass that is being added.
 _MOMENTS_BYTES = 6 * 8
 # A layer's input, output, and the library's rearranged copies of both.
-_LAYER_COPIES = 4
+_LAYER_COPIES = 5
 _PROBE = 32
 
 
