@@ -1,0 +1,134 @@
+"""The default generator: computes on the low grid, reaches the high one by pixel shuffling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a skip, no normalisation; the dropout site lies between."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        with torch.no_grad():
+            # Blocks start close to the identity, so depth costs no stability without normalisation.
+            self.second.weight.mul_(0.1)
+            self.second.get_parameter("bias").zero_()
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x is (N, width, H, W); mask is (width,) or (N, width), zeros for dropped channels."""
+        hidden = functional.relu(self.first(x))
+        if mask is not None:
+            hidden = hidden * mask.reshape(-1, hidden.shape[1], 1, 1)
+        return x + self.second(hidden)
+
+
+class CompactGenerator(nn.Module):
+    """Super-resolves one plane, seen with its neighbours, eightfold in the plane.
+
+    The input is a stack of `in_slices` planes one in-plane voxel apart around the output plane,
+    interpolated from the scan where its slices lie further apart. All residual blocks work on this
+    low grid; sub-pixel convolutions (Shi et al. 2016) then double the grid until `scale` is
+    reached, and the result is added to the cubic interpolation of the middle plane. There are no
+    normalisation layers, so nothing depends on the statistics of a tile. Channel dropout sits in
+    the last `dropout_blocks` blocks only: what lies ahead of them is computed once for all passes.
+
+    Parameters
+    ----------
+    in_slices : odd number of planes read.
+    scale : in-plane factor, a power of two.
+    width, blocks : channels and number of residual blocks on the low grid.
+    upsampling : channels after each doubling of the grid; one entry per factor of two.
+    dropout_blocks : how many of the last blocks hold a dropout site.
+    dropout_rate : share of channels dropped in a pass.
+    """
+
+    def __init__(
+        self,
+        in_slices: int = 5,
+        scale: int = 8,
+        width: int = 64,
+        blocks: int = 8,
+        upsampling: Sequence[int] = (40, 24, 16),
+        dropout_blocks: int = 4,
+        dropout_rate: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if in_slices % 2 == 0 or scale != 2 ** len(upsampling) or not 0 < dropout_blocks <= blocks:
+            raise ValueError(
+                f"compact needs an odd in_slices (got {in_slices}), scale {scale} = 2 to the "
+                f"number of upsampling entries {list(upsampling)}, and 1 to {blocks} dropout "
+                f"blocks (got {dropout_blocks})."
+            )
+        self.in_slices = in_slices
+        self.scale = scale
+        self.dropout_rate = dropout_rate
+        self.dropout_channels = (width,) * dropout_blocks
+        self.stem = nn.Conv2d(in_slices, width, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        channels = (width, *upsampling)
+        self.doublings = nn.ModuleList(
+            nn.Conv2d(before, 4 * after, 3, padding=1) for before, after in pairwise(channels)
+        )
+        self.last = nn.Conv2d(channels[-1], 1, 3, padding=1)
+        self._initialise()
+
+    @property
+    def radius(self) -> int:
+        """Radius of the receptive field in input pixels: the halo that makes tiles exact."""
+        upsampling = sum(1 / 2**level for level in range(len(self.doublings) + 1))
+        return 1 + 2 * len(self.blocks) + math.ceil(upsampling)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Everything ahead of the first dropout site: (N, in_slices, H, W) -> (N, width, H, W)."""
+        features = self.stem(4 * (x - 0.5))
+        for block in self.blocks[: -len(self.dropout_channels)]:
+            features = block(features)
+        return features
+
+    def decode(self, features: Tensor, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+        """The rest, for one set of masks: (N, width, H, W) -> (N, 1, scale·H, scale·W)."""
+        sites = len(self.dropout_channels)
+        chosen: Sequence[Tensor | None] = masks or [None] * sites
+        for block, mask in zip(self.blocks[-sites:], chosen, strict=True):
+            features = block(features, mask)
+        for doubling in self.doublings:
+            features = functional.relu(functional.pixel_shuffle(doubling(features), 2))
+        middle = x[:, self.in_slices // 2 : self.in_slices // 2 + 1]
+        cubic = functional.interpolate(
+            middle, scale_factor=self.scale, mode="bicubic", align_corners=False
+        )
+        return cubic + self.last(features)
+
+    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale·H, scale·W).
+
+        In training mode without masks, every sample draws its own channels to drop.
+        """
+        if masks is None and self.training:
+            keep = 1 - self.dropout_rate
+            masks = [
+                torch.bernoulli(torch.full((len(x), channels), keep, device=x.device)) / keep
+                for channels in self.dropout_channels
+            ]
+        return self.decode(self.encode(x), x, masks)
+
+    def _initialise(self) -> None:
+        with torch.no_grad():
+            for doubling in self.doublings:
+                weight, bias = doubling.get_parameter("weight"), doubling.get_parameter("bias")
+                # The four sub-pixels start equal, so that no checkerboard has to be unlearned.
+                nn.init.kaiming_normal_(weight)
+                weight.copy_(weight[::4].repeat_interleave(4, dim=0))
+                bias.zero_()
+            # The untrained network is all but cubic interpolation.
+            self.last.weight.mul_(0.01)
+            self.last.get_parameter("bias").zero_()

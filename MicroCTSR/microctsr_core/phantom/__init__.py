@@ -1,0 +1,19 @@
+"""Phantom ears with known truth, and the scanners that image them."""
+
+from .anatomy import LABELS, Ear
+from .cases import Case, make_case, write_cases
+from .render import View, render
+from .scanners import SCALE, ClinicalScanner, MicroScanner
+
+__all__ = [
+    "LABELS",
+    "SCALE",
+    "Case",
+    "ClinicalScanner",
+    "Ear",
+    "MicroScanner",
+    "View",
+    "make_case",
+    "render",
+    "write_cases",
+]

@@ -1,0 +1,315 @@
+"""One ear as layers painted in order, each a signed distance with an intensity in HU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .cochlea import Spiral, cochlea_fields
+from .shapes import (
+    Field,
+    Noise,
+    capsule,
+    disc,
+    ellipsoid,
+    smooth_union,
+    torus,
+    tube,
+)
+
+LABELS = {
+    "outside air": 0,
+    "soft tissue": 1,
+    "brain": 2,
+    "cortical bone": 3,
+    "trabecular bone": 4,
+    "marrow": 5,
+    "mastoid cell": 6,
+    "otic capsule": 7,
+    "middle ear": 8,
+    "ear canal": 9,
+    "ossicle": 10,
+    "nerve or vessel": 11,
+    "internal auditory canal": 12,
+    "vestibule": 13,
+    "lateral canal": 14,
+    "superior canal": 15,
+    "posterior canal": 16,
+    "scala tympani": 17,
+    "scala vestibuli": 18,
+    "modiolus": 19,
+    "osseous spiral lamina": 20,
+    "basilar membrane": 21,
+    "fat": 22,
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What is painted where `distance` (mm) is negative: label, and HU = level + spread * texture.
+
+    With `sheet`, the layer is only `half_mm` thick on each side of the surface sheet = 0, so that
+    lamellae thinner than the grid of the fields stay whole.
+    """
+
+    label: str
+    distance: Field
+    level_hu: float
+    spread_hu: float = 0.0
+    sheet: Field | None = None
+    half_mm: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """Layers in painting order, and the texture (mean 0, SD 1) that varies within each."""
+
+    layers: list[Layer] = field(default_factory=list)
+    texture: Field | None = None
+
+
+def _unit(vector: tuple[float, float, float] | np.ndarray) -> np.ndarray:
+    vector = np.asarray(vector, float)
+    return vector / np.linalg.norm(vector)
+
+
+class Ear:
+    """An individual ear drawn from the distributions of human anatomy.
+
+    Frame (mm): vestibule at the origin, x medial, y posterior, z superior; a left ear is the mirror
+    image, made by the caller's frame. All randomness comes from `seed`.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        g = np.random.default_rng([seed, 0])
+        self.noise = Noise(g)
+        self.left = bool(g.random() < 0.5)
+        self.spiral = Spiral.draw(g)
+        self.axis = _unit(np.array([-0.55, -0.8, -0.25]) + g.normal(0, 0.08, 3))
+        self.cochlea_centre = np.array([2.2, -4.6, -1.6]) + g.normal(0, 0.25, 3)
+        self.septum_mm = g.uniform(0.15, 0.3)
+        self.lamina_half_mm = g.uniform(0.04, 0.075)
+        self.lumen_mm = g.normal(0.5, 0.05, 3).clip(0.4, 0.62)
+        self.ring_mm = np.array([2.6, 3.25, 3.2]) * g.normal(1, 0.05)
+        tilt = g.normal(0, 0.06, (3, 3))
+        self.canal_normals = [
+            _unit(np.array(normal) + tilt[n])
+            for n, normal in enumerate([(0.05, 0.4, 0.9), (0.72, -0.69, 0.05), (0.69, 0.72, 0.0)])
+        ]
+        self.canal_centres = np.array(
+            [[-2.5, 1.2, 0.9], [-0.6, -0.6, 3.0], [-0.9, 2.7, 0.1]]
+        ) + g.normal(0, 0.15, (3, 3))
+        self.vestibule_mm = np.array([1.35, 2.3, 1.9]) * g.normal(1, 0.06, 3)
+        self.iac_radius_mm = g.uniform(1.9, 2.8)
+        self.otic_mm = g.uniform(1.0, 1.7)
+        self.otic_hu = g.uniform(1750, 2200)
+        self.cortex_hu = g.normal(1488, 136)
+        self.cortex_mm = g.uniform(0.7, 1.6)
+        self.marrow_hu = g.uniform(-120, 80)
+        self.trabecular_mm = g.uniform(0.7, 1.2)
+        self.trabecular_threshold = g.uniform(-0.4, 1.4)
+        self.pneumatised_mm = g.uniform(-6, 3)
+        self.cell_wall_mm = g.uniform(0.07, 0.2)
+        self.fluid_hu = g.uniform(0, 20)
+        self.ossicle_hu = g.normal(1350, 200)
+        self.wobble = g.normal(0, 0.8, 6)
+        self._cells = self._draw_cells(g, pitch_mm=g.uniform(1.5, 2.4))
+
+    @staticmethod
+    def _draw_cells(g: np.random.Generator, pitch_mm: float) -> cKDTree:
+        """Centres of mastoid cells: a jittered lattice thinned at random, so that sizes differ."""
+        steps = np.arange(-27, 27, pitch_mm)
+        lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+        lattice = lattice[g.random(len(lattice)) < 0.55]
+        return cKDTree(lattice + g.uniform(-0.5, 0.5, lattice.shape) * pitch_mm)
+
+    def tissue(self, points: Field) -> Tissue:
+        """All layers at points (..., 3) of the ear's frame, in painting order."""
+        noise = self.noise
+        warped = points + 0.07 * np.stack([noise(points, 1.6, c) for c in (0, 1, 2)], -1)
+        texture = 0.75 * noise(points, 3.5, 3) + 0.5 * noise(points, 0.8, 4)
+        labyrinth = self._labyrinth(warped)
+        fluid = labyrinth[0].distance
+        for layer in labyrinth[1:5]:
+            fluid = np.minimum(fluid, layer.distance)
+        layers = self._surroundings(points)
+        bone = layers.pop().distance
+        layers += self._bone(points, bone, fluid)
+        layers += self._middle_ear(points, warped, fluid)
+        layers += self._vessels(warped)
+        layers += labyrinth
+        return Tissue(layers, texture)
+
+    def _surroundings(self, points: Field) -> list[Layer]:
+        """Head, brain and fat; the last entry carries the distance to the temporal bone."""
+        n, w = self.noise, self.wobble
+        x, y, z = points[..., 0], points[..., 1], points[..., 2]
+        rough = 0.5 * n(points, 9.0, 5) + 0.1 * n(points, 2.5, 6)
+        tegmen = z - (8.6 + w[0]) + rough
+        posterior = 0.62 * x + 0.78 * y - (8.8 + w[1]) + rough
+        lateral = -x - 17.5 + w[2] + rough
+        bone = np.max(
+            [tegmen, posterior, lateral, -z - 12.5 + rough, -y - 14 + w[3] + 2 * rough, x - 19],
+            axis=0,
+        )
+        skin = -x - 24 + w[4] + 1.2 * n(points, 14.0, 7)
+        brain = np.maximum(lateral + 2, -np.maximum(tegmen, posterior) + 0.4)
+        fat = np.maximum(skin + 2.0, 0.3 * (0.4 - n(points, 4.0, 8)))
+        return [
+            Layer("soft tissue", skin, 40, 12),
+            Layer("fat", fat, -90, 10),
+            Layer("brain", brain, 32, 5),
+            Layer("cortical bone", bone.astype(np.float32), 0),
+        ]
+
+    def _bone(self, points: Field, bone: Field, fluid: Field) -> list[Layer]:
+        """Cortex, trabecular bone with marrow, mastoid cells, and the dense otic capsule."""
+        n = self.noise
+        inner = bone + self.cortex_mm
+        clear_of_capsule = self.otic_mm + 0.3 - fluid
+        wavelength = self.trabecular_mm
+        sclerosis = 0.9 * n(points, 7.0, 9)
+        marrow = (n(points, wavelength, 10) + self.trabecular_threshold + sclerosis) * (
+            wavelength / (2 * np.pi)
+        )
+        marrow = np.max([marrow, inner, clear_of_capsule], axis=0)
+        trabecular = np.max([inner + 0.3, clear_of_capsule], axis=0)
+        pneumatised = points[..., 0] - self.pneumatised_mm + 1.2 * n(points, 6.0, 11)
+        septa_points = points + 0.2 * np.stack([n(points, 1.3, c) for c in (12, 13, 14)], -1)
+        distances, _ = self._cells.query(septa_points, k=2, workers=-1)
+        wall = self.cell_wall_mm * (1 + 0.6 * n(points, 3.0, 15)).clip(0.35, 3)
+        cells = np.maximum(
+            wall - (distances[..., 1] - distances[..., 0]) / 2, distances[..., 0] - 1.9
+        )
+        cells = np.max([cells, inner, clear_of_capsule, pneumatised], axis=0)
+        capsule_distance = np.maximum(
+            fluid - self.otic_mm * (1 + 0.25 * n(points, 4.0, 16)), bone + 0.1
+        )
+        dense = self.cortex_hu
+        return [
+            Layer("cortical bone", bone, dense, 70),
+            Layer("trabecular bone", trabecular.astype(np.float32), dense - 150, 110),
+            Layer("marrow", marrow.astype(np.float32), self.marrow_hu, 15),
+            Layer("cortical bone", np.maximum(pneumatised - 0.5, inner), dense - 100, 90),
+            Layer("mastoid cell", cells.astype(np.float32), -990),
+            Layer("otic capsule", capsule_distance.astype(np.float32), self.otic_hu, 80),
+        ]
+
+    def _middle_ear(self, points: Field, warped: Field, fluid: Field) -> list[Layer]:
+        """Cavity, ear canal with drum, window niches, and the three ossicles."""
+        rough = 0.35 * self.noise(points, 2.2, 17)
+        cavity = smooth_union(
+            ellipsoid(points, (-4.6, -3.4, -0.6), (2.3, 3.6, 4.4)),
+            ellipsoid(points, (-6.0, -0.4, 4.2), (2.4, 3.4, 2.6)),
+            1.0,
+        )
+        cavity = np.maximum(cavity + rough, 0.75 - fluid)
+        niche = capsule(points, (-3.6, -1.4, 0.1), (-1.35, -0.4, 0.0), (1.3, 0.95))
+        canal = capsule(points, (-9.0, -4.0, -2.4), (-26, -4.6, -2.4), (3.6, 4.4)) + 0.3 * rough
+        drum = np.maximum(
+            disc(points, (-7.2, -3.8, -2.0), (0.85, -0.3, -0.35), 4.6, 3.0), -canal - 4.4
+        )
+        drum_normal = _unit((0.85, -0.3, -0.35)).astype(np.float32)
+        drum_height = (points - np.array([-7.2, -3.8, -2.0], np.float32)) @ drum_normal
+        head = ellipsoid(warped, (-6.4, -2.6, 3.2), (1.15, 1.25, 1.35))
+        malleus = smooth_union(
+            head, capsule(warped, (-6.3, -2.8, 2.4), (-6.0, -3.5, -2.2), (0.75, 0.4)), 0.5
+        )
+        body = ellipsoid(warped, (-6.2, -0.9, 3.1), (1.05, 1.45, 1.35))
+        incus = smooth_union(
+            body, capsule(warped, (-6.1, -0.5, 2.6), (-4.4, -1.1, -0.5), (0.75, 0.38)), 0.5
+        )
+        incus = smooth_union(
+            incus, capsule(warped, (-6.2, -0.2, 3.2), (-6.4, 2.0, 3.3), (0.8, 0.4)), 0.4
+        )
+        plate, tip = np.array([-1.75, -0.5, 0.0]), np.array([-4.1, -1.25, -0.4])
+        side = _unit((0.3, -0.9, 0.2)) * 1.05
+        crura = np.minimum(
+            tube(warped, np.array([tip, (tip + plate) / 2 + side, plate + side]), 0.17),
+            tube(warped, np.array([tip, (tip + plate) / 2 - side, plate - side]), 0.17),
+        )
+        stapes = np.minimum(crura, capsule(warped, tip, tip, 0.42))
+        footplate = ellipsoid(points, plate, (1.2, 1.5, 0.85)) + 0.0
+        normal = _unit(tip - plate)
+        plate_height = (points - plate.astype(np.float32)) @ normal.astype(np.float32)
+        hu = self.ossicle_hu
+        return [
+            Layer("ear canal", canal, -995),
+            Layer("middle ear", cavity.astype(np.float32), -990),
+            Layer("middle ear", np.maximum(niche, 0.05 - fluid), -990),
+            Layer("soft tissue", drum, 40, 0, drum_height, 0.06),
+            Layer("ossicle", malleus, hu, 90),
+            Layer("ossicle", incus, hu - 150, 110),
+            Layer("ossicle", stapes, hu - 200, 60),
+            Layer("ossicle", footplate, hu - 200, 40, plate_height, 0.13),
+        ]
+
+    def _vessels(self, warped: Field) -> list[Layer]:
+        """Carotid, jugular bulb, facial nerve, and the internal auditory canal with its nerves."""
+        fundus = self.cochlea_centre - 2.9 * self.axis + np.array([0.5, 0.4, 0.4])
+        porus = fundus + np.array([11.5, 3.2, 0.6])
+        r = self.iac_radius_mm
+        iac = capsule(warped, fundus + 0.6 * r * np.array([0.9, 0.3, 0]), porus, (0.7 * r, 1.3 * r))
+        nerve = capsule(warped, fundus, porus + np.array([4.0, 1, 0]), (0.5, 0.9))
+        carotid = tube(
+            warped, np.array([[-1, -8.5, -14], [-0.5, -9.5, -7.5], [8, -12.5, -5.5]]), 2.7
+        )
+        jugular = ellipsoid(warped, (1.0, 3.5, -11.0), (3.6, 4.0, 4.2))
+        facial = tube(
+            warped,
+            np.array([[3.2, -2.6, 2.6], [-0.6, -4.4, 2.6], [-4.3, 1.9, 1.5], [-5.5, 4.0, -13]]),
+            0.62,
+        )
+        return [
+            Layer("nerve or vessel", carotid, 45, 4),
+            Layer("nerve or vessel", jugular, 48, 4),
+            Layer("nerve or vessel", facial, 40, 4),
+            Layer("internal auditory canal", iac, 12, 3),
+            Layer("nerve or vessel", nerve, 34, 3),
+        ]
+
+    def _labyrinth(self, points: Field) -> list[Layer]:
+        """Fluid spaces with the solid parts inside them; the first five entries are fluid."""
+        e_z = self.axis
+        towards = -self.cochlea_centre - e_z * (-self.cochlea_centre @ e_z)
+        e_x = _unit(towards)
+        frame = np.stack([e_x, np.cross(e_z, e_x), e_z], -1).astype(np.float32)
+        local = (points - self.cochlea_centre.astype(np.float32)) @ frame
+        cochlea = cochlea_fields(self.spiral, local, self.septum_mm)
+        wall_radius, wall_height = self.spiral.wall(0.0)
+        start = self.cochlea_centre + frame @ np.array([wall_radius - 1.1, 0.0, wall_height])
+        canals = [
+            torus(points, centre, normal, ring, lumen)
+            for centre, normal, ring, lumen in zip(
+                self.canal_centres, self.canal_normals, self.ring_mm, self.lumen_mm, strict=True
+            )
+        ]
+        vestibule = smooth_union(
+            ellipsoid(points, (0.1, 0.4, 0.3), self.vestibule_mm),
+            capsule(points, (0, -0.5, -0.3), start, (0.95, 0.75)),
+            0.5,
+        )
+        for canal, ampulla in zip(
+            canals, [(-1.7, -1.2, 1.0), (-1.2, -1.4, 1.6), (0.2, 2.4, -1.7)], strict=True
+        ):
+            swelling = np.maximum(ellipsoid(points, ampulla, (0.85, 0.85, 0.85)), canal - 0.4)
+            np.minimum(vestibule, swelling, out=vestibule)
+        duct, level, hu = cochlea.duct, cochlea.level, self.fluid_hu
+        lamina = np.maximum(duct - 0.05, (cochlea.across - cochlea.lamina_end) * 1.0)
+        membrane = np.maximum(duct, np.where(cochlea.lamina_end > 0, -1.0, 1.0)).astype(np.float32)
+        bony_axis = np.maximum(cochlea.modiolus, -duct + 0.02)
+        return [
+            Layer("lateral canal", canals[0], hu),
+            Layer("superior canal", canals[1], hu),
+            Layer("posterior canal", canals[2], hu),
+            Layer("vestibule", vestibule, hu),
+            Layer("scala vestibuli", duct, hu),
+            Layer("scala tympani", np.maximum(duct, level), hu),
+            Layer("modiolus", bony_axis, 950, 120),
+            Layer("nerve or vessel", np.maximum(cochlea.nerve, -duct + 0.12), 60, 10),
+            Layer("basilar membrane", membrane, 90, 0, level, 0.02),
+            Layer("osseous spiral lamina", lamina, 1150, 60, level, self.lamina_half_mm),
+        ]

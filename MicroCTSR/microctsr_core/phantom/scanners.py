@@ -1,0 +1,189 @@
+"""The two scanners that image an ear: a clinical CT (low) and a micro-CT (high)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from torch.nn import functional
+
+from ..volume import Volume
+
+SCALE = 8
+"""Linear factor between the low and the high grid."""
+
+
+@dataclass(frozen=True)
+class ClinicalScanner:
+    """A clinical CT: point spread, area sampling, correlated and streaky noise, cupping, HU.
+
+    psf_sigma_mm : SD of the three-dimensional Gaussian point spread. edge_gain : overshoot of the
+    bone kernel (share of a wider Gaussian that is subtracted). noise_sd_hu : SD of the noise in
+    soft tissue.
+    streak_share : share of that noise (in SD) that lies in streaks. cupping_hu : how much darker
+    the middle is.
+    slice_mm : slice spacing; the in-plane spacing where None.
+    """
+
+    psf_sigma_mm: float
+    noise_sd_hu: float
+    edge_gain: float = 0.0
+    noise_correlation: float = 0.6
+    streak_share: float = 0.3
+    cupping_hu: float = 20.0
+    slice_mm: float | None = None
+
+    @classmethod
+    def draw(
+        cls, generator: np.random.Generator, spacing_mm: float, thick: bool = False
+    ) -> ClinicalScanner:
+        """A scanner as found in hospitals: cone-beam at 0.15 mm to bone-kernel CT at 0.35."""
+        g = generator
+        return cls(
+            psf_sigma_mm=float(g.uniform(0.15, 0.21) + 0.2 * (spacing_mm - 0.15)),
+            noise_sd_hu=float(g.uniform(20, 95)),
+            edge_gain=float(g.uniform(0, 0.35)),
+            noise_correlation=float(g.uniform(0.5, 0.9)),
+            streak_share=float(g.uniform(0.1, 0.5)),
+            cupping_hu=float(g.uniform(0, 40)),
+            slice_mm=float(spacing_mm * g.uniform(1.5, 2.4)) if thick else None,
+        )
+
+    def parameters(self) -> dict[str, float | None]:
+        """The scanner's numbers for case.json."""
+        return asdict(self)
+
+    def image(
+        self, truth: Volume, spacing_mm: float, margin: int, generator: np.random.Generator
+    ) -> Volume:
+        """Image `truth` (HU, isotropic fine grid) at in-plane `spacing_mm`.
+
+        `truth` reaches `margin` low voxels beyond the field of view on each side, which the point
+        spread needs; the result is cropped to the field of view.
+        """
+        # Averaging pairs first is the first part of area sampling: the same result on an eighth of
+        # the voxels.
+        half_mm = 2 * truth.spacing[0]
+        halved = functional.avg_pool3d(torch.from_numpy(truth.array)[None, None], 2)[0, 0].numpy()
+        factor = round(spacing_mm / half_mm)
+        slice_factor = round((self.slice_mm or spacing_mm) / half_mm)
+        cut = margin * factor
+        inner = [n - 2 * cut for n in halved.shape]
+        inner[0] -= inner[0] % slice_factor
+        blurred = self.blur(halved, half_mm)
+        blurred = blurred[cut : cut + inner[0], cut : cut + inner[1], cut : cut + inner[2]]
+        kernel = (slice_factor, factor, factor)
+        low = functional.avg_pool3d(torch.from_numpy(blurred)[None, None], kernel)[0, 0].numpy()
+        low = low + self.noise(low, generator) + self._cupping(low.shape)
+        spacing = (slice_factor * half_mm, spacing_mm, spacing_mm)
+        corner = np.asarray(truth.origin) - truth.spacing[0] / 2 + cut * half_mm
+        origin = tuple(corner + np.asarray(spacing[::-1]) / 2)
+        return Volume(np.clip(low, -1024, 4000).astype(np.float32), spacing, origin)
+
+    def blur(self, hu: np.ndarray, spacing_mm: float) -> np.ndarray:
+        """Convolve a fine isotropic volume with the point spread function."""
+        sigma = self.psf_sigma_mm / spacing_mm
+        blurred = gaussian_blur(hu, sigma)
+        if self.edge_gain:
+            wide = gaussian_blur(hu, 1.7 * sigma)
+            blurred = (1 + self.edge_gain) * blurred - self.edge_gain * wide
+        return blurred
+
+    def noise(self, low: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Correlated noise of the reconstruction kernel and faint straight streaks."""
+        g = generator
+        grain = gaussian_filter(
+            g.standard_normal(low.shape), (0.5, self.noise_correlation, self.noise_correlation)
+        )
+        # A bone kernel passes little of the lowest frequencies: the noise is band-limited.
+        grain -= 0.7 * gaussian_filter(grain, (0, 2.5, 2.5))
+        streaks = self._streaks(low.shape, g)
+        mixed = np.hypot(1, -self.streak_share) ** -1 * (
+            grain / grain.std() + self.streak_share * streaks / streaks.std()
+        )
+        # Dense bone lets fewer photons through.
+        local = 1 + 0.25 * np.clip(gaussian_filter(low, (0, 4, 4)) / 1500, -0.6, 1)
+        return (self.noise_sd_hu * local * mixed / mixed.std()).astype(np.float32)
+
+    @staticmethod
+    def _streaks(shape: tuple[int, ...], g: np.random.Generator) -> np.ndarray:
+        rows, columns = np.mgrid[: shape[1], : shape[2]].astype(np.float64)
+        streaks = np.zeros(shape)
+        for _ in range(6):
+            angle = g.uniform(0, np.pi)
+            across = rows * np.cos(angle) + columns * np.sin(angle)
+            across -= across.min()
+            profile = g.standard_normal((shape[0], int(across.max()) + 2))
+            profile = gaussian_filter1d(gaussian_filter1d(profile, 0.8, axis=1), 0.7, axis=0)
+            below = across.astype(int)
+            part = across - below
+            streaks += profile[:, below] * (1 - part) + profile[:, below + 1] * part
+        return streaks
+
+    def _cupping(self, shape: tuple[int, ...]) -> np.ndarray:
+        rows, columns = np.mgrid[-1 : 1 : shape[1] * 1j, -1 : 1 : shape[2] * 1j]
+        return (self.cupping_hu * ((rows**2 + columns**2) / 2 - 0.5)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class MicroScanner:
+    """A micro-CT: fine point spread, noise, faint rings, its own grey scale (uint16).
+
+    grey = offset + gain * HU. Noise and rings are given in HU.
+    """
+
+    psf_sigma_voxels: float
+    noise_sd_hu: float
+    ring_sd_hu: float
+    gain: float
+    offset: float
+
+    @classmethod
+    def draw(cls, generator: np.random.Generator) -> MicroScanner:
+        """A micro-CT with a contrast-to-noise ratio as measured on real trabecular bone (12-17)."""
+        g = generator
+        return cls(
+            psf_sigma_voxels=float(g.uniform(0.5, 0.9)),
+            noise_sd_hu=float(g.uniform(70, 115)),
+            ring_sd_hu=float(g.uniform(5, 20)),
+            gain=float(g.uniform(6, 12)),
+            offset=float(g.uniform(12000, 16000)),
+        )
+
+    def parameters(self) -> dict[str, float]:
+        """The scanner's numbers for case.json."""
+        return asdict(self)
+
+    def image(self, truth: Volume, generator: np.random.Generator) -> Volume:
+        """Image the noise-free `truth` on its own grid."""
+        g = generator
+        grey = gaussian_blur(truth.array, self.psf_sigma_voxels)
+        grey += self.noise_sd_hu * g.standard_normal(grey.shape, dtype=np.float32)
+        rows, columns = np.mgrid[: grey.shape[1], : grey.shape[2]]
+        centre = g.uniform(0.3, 0.7, 2) * grey.shape[1:]
+        radius = np.hypot(rows - centre[0], columns - centre[1]).astype(int)
+        grey += (self.ring_sd_hu * g.standard_normal(radius.max() + 1))[radius].astype(np.float32)
+        grey = self.offset + self.gain * grey
+        return truth.with_array(np.clip(np.rint(grey), 0, 65535).astype(np.uint16))
+
+    def to_hu(self, grey: np.ndarray) -> np.ndarray:
+        """Grey values back to HU by the scanner's two-point calibration."""
+        return (grey.astype(np.float32) - self.offset) / self.gain
+
+
+def gaussian_blur(array: np.ndarray, sigma_voxels: float) -> np.ndarray:
+    """Separable Gaussian on (k, j, i) with replicated borders, on all cores; float32."""
+    radius = max(1, int(np.ceil(3.5 * sigma_voxels)))
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma_voxels) ** 2)
+    taps = (taps / taps.sum()).float()
+    volume = torch.from_numpy(np.ascontiguousarray(array, np.float32))[None, None]
+    for axis in range(3):
+        pad = [0] * 6
+        pad[2 * (2 - axis)] = pad[2 * (2 - axis) + 1] = radius
+        kernel_shape = [1, 1, 1, 1, 1]
+        kernel_shape[2 + axis] = len(taps)
+        padded = functional.pad(volume, pad, mode="replicate")
+        volume = functional.conv3d(padded, taps.reshape(kernel_shape))
+    return volume[0, 0].numpy()
