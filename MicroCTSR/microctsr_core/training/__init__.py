@@ -1,0 +1,1 @@
+"""Training of generators on unpaired clinical CT and micro-CT."""
