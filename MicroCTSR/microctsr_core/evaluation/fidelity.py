@@ -87,23 +87,23 @@ def fidelity(image: NDArray, truth: NDArray, spacing_mm: float) -> Fidelity:
 
     Returns
     -------
-    PSNR and SSIM (mean over slices; Wang et al. 2004) over DATA_RANGE_HU, Dice of each tissue,
-    and, in homogeneous regions, the SD of image minus truth (HU, after its mean over 2 mm is taken
-    off) and the specks per cm².
+    PSNR (infinite for equal images) and SSIM (mean over slices; Wang et al. 2004) over
+    DATA_RANGE_HU, Dice of each tissue, and, in homogeneous regions, the noise (HU) and the specks
+    per cm². Noise is the SD of image minus truth after its regional mean is taken off.
     """
     image, truth = image.astype(np.float32), truth.astype(np.float32)
     noise, invented = {}, {}
-    difference = image - truth
-    difference -= ndimage.gaussian_filter(difference, (0, 1 / spacing_mm, 1 / spacing_mm))
     for name in TISSUES_HU:
         region = homogeneous(truth, name, spacing_mm)
         area_cm2 = float(region.sum()) * spacing_mm**2 / 100
-        noise[name] = float(difference[region].std()) if region.any() else float("nan")
+        noise[name] = _noise_sd(image - truth, region, spacing_mm)
         invented[name] = (
             specks(image, region, name, spacing_mm) / area_cm2 if area_cm2 else float("nan")
         )
+    with np.errstate(divide="ignore"):
+        psnr = float(peak_signal_noise_ratio(truth, image, data_range=DATA_RANGE_HU))
     return Fidelity(
-        psnr=float(peak_signal_noise_ratio(truth, image, data_range=DATA_RANGE_HU)),
+        psnr=psnr,
         ssim=float(
             np.mean(
                 [
@@ -116,3 +116,13 @@ def fidelity(image: NDArray, truth: NDArray, spacing_mm: float) -> Fidelity:
         noise_sd_hu=noise,
         specks_per_cm2=invented,
     )
+
+
+def _noise_sd(difference: NDArray, region: NDArray, spacing_mm: float) -> float:
+    """SD inside a region about the mean of the region's own voxels within about a millimetre."""
+    if not region.any():
+        return float("nan")
+    sigma = (0, 1 / spacing_mm, 1 / spacing_mm)
+    weight = ndimage.gaussian_filter(region.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(np.where(region, difference, 0).astype(np.float32), sigma)
+    return float((difference[region] - total[region] / weight[region]).std())

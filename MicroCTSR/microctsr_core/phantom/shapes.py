@@ -94,7 +94,7 @@ class Noise:
         )
         centre, width = 1 / self._VOXELS_PER_WAVE, 0.45 / self._VOXELS_PER_WAVE
         spectrum *= np.exp(-((np.sqrt(squared) - centre) ** 2) / (2 * width**2))
-        field = np.fft.irfftn(spectrum, (self._SIZE,) * 3)
+        field = np.fft.irfftn(spectrum, (self._SIZE,) * 3, axes=(0, 1, 2))
         field = ((field - field.mean()) / field.std()).astype(np.float32)
         # One wrapped layer, so that linear interpolation is periodic.
         self._lattice = torch.from_numpy(np.pad(field, (0, 1), mode="wrap"))[None, None]
