@@ -28,11 +28,11 @@ from .sampling import WINDOW, Sampler
 class Recipe:
     """Everything that decides the bundled model."""
 
-    low_seeds: tuple[int, int] = (1000, 1014)
-    high_seeds: tuple[int, int] = (2000, 2016)
+    low_seeds: tuple[int, int] = (1000, 1012)
+    high_seeds: tuple[int, int] = (2000, 2020)
     seed: int = 0
-    warm_steps: int = 4500
-    steps: int = 6000
+    warm_steps: int = 3400
+    steps: int = 4300
     size: int = 24
     warm_batch: int = 6
     batch: int = 4

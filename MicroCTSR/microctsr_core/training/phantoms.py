@@ -47,7 +47,8 @@ class LowCase:
 class HighCase:
     """A micro-CT in HU, int16, with clinical scans simulated from the micro-CT itself.
 
-    Each scan covers exactly the micro-CT's field of view; its voxels are `SCALE` times larger in
+    The scans are free of noise, which is drawn anew for every patch. Each covers exactly the
+    micro-CT's field of view; its voxels are `SCALE` times larger in
     the plane.
     """
 
@@ -80,7 +81,7 @@ def high_case(seed: int, scans: int = 2) -> HighCase:
     simulated = []
     for number in range(scans):
         scanner = ClinicalScanner.draw(g, spacing, thick=number % 2 == 1)
-        scan = scanner.image(image, spacing, _MARGIN, g)
+        scan = scanner.image(image, spacing, _MARGIN, None)
         simulated.append(
             LowCase(np.rint(scan.array).astype(np.int16), scan.spacing, scanner.psf_sigma_mm)
         )

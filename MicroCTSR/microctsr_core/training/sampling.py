@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..phantom import SCALE
+from ..phantom import SCALE, ClinicalScanner
 from ..preparation import HUWindow, cubic_weights
 from .phantoms import HighCase, LowCase
 
@@ -66,13 +66,15 @@ class Sampler:
             case = self._pick(self._high)
             scan = self._pick(case.scans)
             plane = int(self._generator.integers(len(case.hu)))
-            stack = through_plane(scan, (plane + 0.5) * case.spacing_mm / SCALE, self._planes)
-            j, i = self._place(stack[self._planes // 2])
+            position = (plane + 0.5) * case.spacing_mm / SCALE
+            j, i = self._place(scan.hu[min(int(position / scan.spacing[0]), len(scan.hu) - 1)])
             size, fine = self._size, self._size * SCALE
+            noisy = self._noisy(scan, scan.hu[:, j : j + size, i : i + size])
+            stack = through_plane(noisy, position, self._planes)
             image = case.hu[
                 plane, j * SCALE : j * SCALE + fine, i * SCALE : i * SCALE + fine
             ].astype(np.float32)
-            pair = self._turned(stack[:, j : j + size, i : i + size], image[None])
+            pair = self._turned(stack, image[None])
             stacks.append(pair[0])
             images.append(pair[1])
         return HighBatch(_tensor(images), _tensor(stacks))
@@ -95,6 +97,12 @@ class Sampler:
             )
             sigmas.append(case.psf_sigma_mm / (case.spacing[1] / SCALE))
         return LowBatch(_tensor(stacks), torch.tensor(sigmas, dtype=torch.float32))
+
+    def _noisy(self, scan: LowCase, patch: np.ndarray) -> LowCase:
+        """A patch (k, j, i) of a noise-free scan with the noise of a scanner drawn for it."""
+        hu = patch.astype(np.float32)
+        scanner = ClinicalScanner.draw(self._generator, scan.spacing[1])
+        return replace(scan, hu=hu + scanner.noise(hu, self._generator))
 
     def _pick(self, items: list[Case]) -> Case:
         return items[int(self._generator.integers(len(items)))]
