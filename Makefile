@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The name of the stamp changes with what is to be installed, whatever the files' dates say.
 STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help demo test lint quality bench model clean
+.PHONY: help demo test lint quality bench pictures model clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do
@@ -29,6 +29,9 @@ quality: $(STAMP) ## Print the bundled model's quality on held-out phantoms
 bench: $(STAMP) ## Run every benchmark
 	@set -e; for script in Testing/Benchmarks/*.py; do \
 		echo "$$script"; $(BIN)/python "$$script"; done
+
+pictures: $(STAMP) ## Draw the pictures of the documentation again
+	$(BIN)/python Docs/make_pictures.py
 
 model: $(STAMP) ## Train the bundled model again (hours)
 	$(BIN)/python -m microctsr_core.training.bundled

@@ -52,13 +52,15 @@ def test_psnr_follows_its_formula():
     assert fidelity(image, truth, SPACING_MM).psnr == pytest.approx(expected, abs=1e-3)
 
 
-def test_homogeneous_regions_keep_their_distance_from_walls():
-    truth = np.full((1, 41, 41), 1500.0)
-    truth[0, :, 30:] = -990.0
-    region = homogeneous(truth, "bone", SPACING_MM, margin_mm=0.5)
-    # Column 29 is the last of bone: half a millimetre is ten voxels further in.
-    assert region[0, :, :20].all()
-    assert not region[0, :, 20:].any()
+def test_homogeneous_regions_keep_clear_of_walls_and_texture():
+    truth = np.full((1, 101, 101), 1500.0)
+    truth[0, :, 70:] = -990.0
+    truth[0, :40, :40] += 100 * np.random.default_rng(0).choice([-1, 1], (40, 40))
+    region = homogeneous(truth, "bone", SPACING_MM)
+    assert region[0, 60:, :50].all()
+    # Column 69 is the last of bone: the margin of 0.2 mm is four voxels.
+    assert not region[0, :, 66:].any()
+    assert not region[0, :35, :35].any()
 
 
 def test_specks_are_counted_by_area_and_only_where_invented():

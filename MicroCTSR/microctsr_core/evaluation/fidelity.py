@@ -19,6 +19,12 @@ DATA_RANGE_HU = 3000.0
 SPECK_MM2 = 0.01
 """Smallest area that counts as a speck."""
 
+MARGIN_MM = 0.2
+"""How far homogeneous regions keep from walls and texture."""
+
+FLAT_SD_HU = 60.0
+"""Greatest SD of the truth within a homogeneous region."""
+
 
 @dataclass(frozen=True)
 class Fidelity:
@@ -43,18 +49,21 @@ def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     return 2 * int((first & second).sum()) / total if total else float("nan")
 
 
-def homogeneous(truth: NDArray, name: str, spacing_mm: float, margin_mm: float = 0.4) -> NDArray:
-    """Where the truth is one tissue for at least `margin_mm` around, slice by slice.
+def homogeneous(truth: NDArray, name: str, spacing_mm: float) -> NDArray[np.bool_]:
+    """Where the truth is one tissue and flat, for MARGIN_MM around, slice by slice.
 
     `truth` is HU (k, j, i); `spacing_mm` is in the plane. The border of the image counts as inside.
+    Flat means that the truth's own SD over that margin is below FLAT_SD_HU.
     """
     inside = tissue(truth, name)
-    radius = margin_mm / spacing_mm
+    sigma = (0, MARGIN_MM / spacing_mm, MARGIN_MM / spacing_mm)
+    mean = ndimage.gaussian_filter(truth.astype(np.float64), sigma)
+    spread = ndimage.gaussian_filter(truth.astype(np.float64) ** 2, sigma) - mean**2
     distance = [
         ndimage.distance_transform_edt(plane) if not plane.all() else np.full(plane.shape, np.inf)
-        for plane in inside
+        for plane in inside & (spread < FLAT_SD_HU**2)
     ]
-    return np.stack(distance) > radius
+    return np.stack(distance) * spacing_mm > MARGIN_MM
 
 
 def specks(image: NDArray, region: NDArray, name: str, spacing_mm: float) -> int:
