@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 import subprocess
 import sys
@@ -93,24 +92,18 @@ def test_a_folder_cannot_be_replaced_by_a_file(tmp_path) -> None:
 def test_an_output_folder_that_is_a_file_is_refused_before_the_work(tmp_path) -> None:
     (tmp_path / "file").touch()
     for refused in (check_output, lambda path: write_volume(make_oblique_volume(), path)):
-        with pytest.raises(WriteError, match=r"nothing can be put into .*file; choose another"):
+        with pytest.raises(WriteError, match=r"nothing can be put into .*file \(.*\); choose"):
             refused(tmp_path / "file" / "deep" / "scan.nrrd")
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write it all")
-def test_a_closed_output_folder_is_refused(tmp_path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(WriteError, match="nothing can be put into"):
-        check_output(tmp_path / "closed" / "scan.nrrd")
 
 
 def test_a_folder_closed_while_working_is_told(tmp_path, monkeypatch) -> None:
     def refuse(*_args: object, **_more: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(WriteError, match=r"scan.nrrd cannot be written \(Permission denied\)"):
         write_volume(make_oblique_volume(), tmp_path / "scan.nrrd")
+    assert names(tmp_path) == []
 
 
 def test_a_possible_output_passes_the_check_and_leaves_no_trace(tmp_path) -> None:

@@ -39,10 +39,7 @@ def check_image(volume: Volume, name: str = "The scan") -> None:
     if array.dtype.kind == "f":
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         if bad:
-            raise ReadError(
-                f"{name} holds {bad} values that are not numbers (NaN or infinity); "
-                f"replace them, for example by -1000 HU, and save it again."
-            )
+            raise ReadError(not_numbers(name, bad))
     low, high = array.min(), array.max()
     if low == high:
         raise ReadError(f"{name} has the same value, {low:g}, everywhere; give an image.")
@@ -51,6 +48,15 @@ def check_image(volume: Volume, name: str = "The scan") -> None:
             f"{name} looks like a segmentation (label map), not an image; "
             f"give the scan it was drawn on."
         )
+
+
+def not_numbers(name: str, count: int) -> str:
+    """The sentence about an image with values that are no numbers."""
+    found = "1 value that is not a number" if count == 1 else f"{count} values that are not numbers"
+    return (
+        f"{name} holds {found} (NaN or infinity); "
+        f"replace them, for example by -1000 HU, and save it again."
+    )
 
 
 def _is_label_map(array: np.ndarray) -> bool:

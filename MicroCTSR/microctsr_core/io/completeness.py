@@ -2,7 +2,8 @@
 
 ITK reads a NIfTI file that was cut short as if nothing were wrong, with zeros where the rest
 should be, and does not notice when a full disk cuts one short on writing. MetaImage files get an
-error, but also lines on the terminal. So the length is checked here, before and after.
+error, but also lines on the terminal. So the length is checked here, before and after. NIfTI's
+values that are no numbers are zeros to ITK as well, and are counted here.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, NamedTuple
+
+import numpy as np
 
 from ..errors import ReadError
 
 _BLOCK_BYTES = 1 << 20
 _HEADER_BYTES = 1 << 16  # far more than the text header of a MetaImage or NRRD file needs
+_NIFTI_BYTES = 352  # a NIfTI-1 header, and as much of a NIfTI-2 header as is looked at
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}  # by the code of the data type
 
 
 def check_complete(path: Path) -> None:
@@ -32,10 +38,11 @@ def check_complete(path: Path) -> None:
         try:
             if name.endswith(".nii.gz"):
                 with gzip.open(path) as stream:
-                    header = stream.read(352)
-                whole = _gunzipped_length(file) >= _nifti_length(header)
+                    header = _nifti_header(stream.read(_NIFTI_BYTES))
+                whole = _gunzipped_length(file) >= (header.length if header else 0)
             elif name.endswith(".nii"):
-                whole = _length(file) >= _nifti_length(file.read(352))
+                header = _nifti_header(file.read(_NIFTI_BYTES))
+                whole = _length(file) >= (header.length if header else 0)
             elif name.endswith(".mha"):
                 whole = _length(file) >= _metaimage_length(file.read(_HEADER_BYTES))
             elif name.endswith(".nrrd"):
@@ -48,13 +55,34 @@ def check_complete(path: Path) -> None:
         raise ReadError(f"{path} is damaged or cut short; copy or export it again.")
 
 
-def _length(file: BinaryIO) -> int:
+def count_not_numbers(path: Path) -> int:
+    """How many values of a whole .nii or .nii.gz file are NaN or infinite."""
+    name = path.name.lower()
+    if not name.endswith((".nii", ".nii.gz")):
+        return 0
+    with gzip.open(path) if name.endswith(".gz") else path.open("rb") as stream:
+        header = _nifti_header(stream.read(_NIFTI_BYTES))
+        if header is None or header.floats is None:
+            return 0
+        stream.seek(header.offset)
+        blocks = _blocks(stream, header.length - header.offset)
+        values = (np.frombuffer(block, header.floats) for block in blocks)
+        return sum(part.size - int(np.count_nonzero(np.isfinite(part))) for part in values)
+
+
+def _blocks(stream: IO[bytes] | gzip.GzipFile, length: int) -> Iterator[bytes]:
+    while length > 0 and (block := stream.read(min(_BLOCK_BYTES, length))):
+        length -= len(block)
+        yield block
+
+
+def _length(file: IO[bytes]) -> int:
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
     return end
 
 
-def _gunzipped_length(file: BinaryIO) -> int:
+def _gunzipped_length(file: IO[bytes]) -> int:
     with gzip.GzipFile(fileobj=file) as stream:
         length = 0
         while block := stream.read(_BLOCK_BYTES):
@@ -62,25 +90,32 @@ def _gunzipped_length(file: BinaryIO) -> int:
     return length
 
 
-def _nifti_length(header: bytes) -> int:
-    """Bytes a NIfTI-1 or NIfTI-2 file must have, from its header; 0 for another format."""
+class _NiftiHeader(NamedTuple):
+    offset: int  # of the first value, in bytes
+    length: int  # of the whole file, in bytes
+    floats: np.dtype | None  # how values are stored, where they can be other than numbers
+
+
+def _nifti_header(start: bytes) -> _NiftiHeader | None:
+    """What the header of a NIfTI-1 or NIfTI-2 file says; ``None`` for another format."""
     for order in "<>":
-        size = struct.unpack_from(f"{order}i", header)[0] if len(header) >= 352 else 0
+        size = struct.unpack_from(f"{order}i", start)[0] if len(start) >= _NIFTI_BYTES else 0
         if size == 348:
-            shape = struct.unpack_from(f"{order}8h", header, 40)
-            bits = struct.unpack_from(f"{order}h", header, 72)[0]
-            offset = int(struct.unpack_from(f"{order}f", header, 108)[0])
+            shape = struct.unpack_from(f"{order}8h", start, 40)
+            kind, bits = struct.unpack_from(f"{order}2h", start, 70)
+            offset = int(struct.unpack_from(f"{order}f", start, 108)[0])
         elif size == 540:
-            shape = struct.unpack_from(f"{order}8q", header, 16)
-            bits = struct.unpack_from(f"{order}h", header, 14)[0]
-            offset = struct.unpack_from(f"{order}q", header, 168)[0]
+            kind, bits = struct.unpack_from(f"{order}2h", start, 12)
+            shape = struct.unpack_from(f"{order}8q", start, 16)
+            offset = struct.unpack_from(f"{order}q", start, 168)[0]
         else:
             continue
         voxels = 1
-        for length in shape[1 : 1 + shape[0]]:
-            voxels *= max(length, 1)
-        return int(offset + voxels * bits // 8)
-    return 0
+        for edge in shape[1 : 1 + shape[0]]:
+            voxels *= max(edge, 1)
+        floats = np.dtype(f"{order}{_NIFTI_FLOATS[kind]}") if kind in _NIFTI_FLOATS else None
+        return _NiftiHeader(offset, int(offset + voxels * bits // 8), floats)
+    return None
 
 
 _METAIMAGE_BYTES = {
@@ -106,7 +141,7 @@ def _metaimage_length(start: bytes) -> int:
     return local.end() + payload
 
 
-def _nrrd_payload_is_whole(file: BinaryIO) -> bool:
+def _nrrd_payload_is_whole(file: IO[bytes]) -> bool:
     """Read the gzipped payload through; ITK itself checks the other encodings."""
     header = file.read(_HEADER_BYTES)
     end = header.find(b"\n\n")

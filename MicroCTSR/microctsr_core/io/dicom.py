@@ -33,6 +33,7 @@ _NO_SLICE_CLASSES = (
     "1.2.840.10008.1.3.10",
     *(_STORAGE + kind for kind in ("88.", "11.", "9.", "66", "104.", "481.2", "481.3", "481.5")),
 )
+_PREAMBLE_BYTES = 132  # 128 of anything, then DICM
 _TECHNICAL_FACTS = {
     "modality": "0008|0060",
     "manufacturer": "0008|0070",
@@ -60,7 +61,7 @@ class _Header:
 def has_dicom_preamble(path: Path) -> bool:
     """Whether the file says of itself that it is DICOM (``DICM`` at byte 128)."""
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        return file.read(_PREAMBLE_BYTES)[128:] == b"DICM"
 
 
 def read_dicom_series(folder: Path, files: Sequence[Path], series: str | None = None) -> Volume:
@@ -93,7 +94,7 @@ def read_dicom_series(folder: Path, files: Sequence[Path], series: str | None = 
 def _read_headers(folder: Path, files: Sequence[Path]) -> list[_Header]:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    headers = []
+    headers, others = [], []
     with quiet_itk():
         for path in files:
             reader.SetFileName(str(path))
@@ -104,6 +105,7 @@ def _read_headers(folder: Path, files: Sequence[Path]) -> list[_Header]:
                 # would just be shorter.
                 if has_dicom_preamble(path) and not _is_no_slice(path):
                     raise ReadError(_damaged(path)) from error
+                others.append(path)
                 continue
             if not _is_no_slice(path):
                 headers.append(_header(path, reader))
@@ -112,7 +114,17 @@ def _read_headers(folder: Path, files: Sequence[Path]) -> list[_Header]:
             f"{folder} holds neither DICOM images nor TIFF slices; "
             f"give the folder of a series, or a single file such as an NRRD."
         )
+    _refuse_stumps(others, {header.path.suffix.lower() for header in headers})
     return headers
+
+
+def _refuse_stumps(others: Sequence[Path], suffixes: set[str]) -> None:
+    """Slices cut short ahead of their DICOM mark look like no slices; their names tell."""
+    for path in others:
+        size = path.stat().st_size
+        named_alike = path.suffix.lower() in suffixes and (path.suffix or size == 0)
+        if named_alike and size < _PREAMBLE_BYTES:
+            raise ReadError(_damaged(path))
 
 
 def _header(path: Path, reader: sitk.ImageFileReader) -> _Header:

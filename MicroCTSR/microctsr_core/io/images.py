@@ -11,7 +11,8 @@ import SimpleITK as sitk
 
 from ..errors import GeometryError, ReadError
 from ..volume import Volume
-from .completeness import check_complete
+from .checks import not_numbers
+from .completeness import check_complete, count_not_numbers
 
 # Only entries under this prefix are read back, so that nothing foreign, patient data above all,
 # travels from one header to the next.
@@ -35,7 +36,8 @@ def read_image(path: Path) -> Volume:
     """Read one image file with its geometry.
 
     Raises:
-        ReadError: the file is damaged, of an unknown format, colour, or not three-dimensional.
+        ReadError: the file is damaged, of an unknown format, colour, or not three-dimensional,
+            or is a NIfTI file with values that are not numbers.
     """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -46,6 +48,9 @@ def read_image(path: Path) -> Volume:
             raise ReadError(_unreadable(path)) from error
         _check_kind(path, reader)
         check_complete(path)
+        bad = count_not_numbers(path)
+        if bad:  # ITK would make zeros of them, and nobody would know
+            raise ReadError(not_numbers(str(path), bad))
         try:
             image = reader.Execute()
         except RuntimeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,12 +40,12 @@ def read_volume(
         >>> bone = read_volume("tiff_folder", spacing=(0.0195, 0.0195, 0.0195))
     """
     path = Path(path).expanduser()
-    if not os.path.exists(path):
-        raise ReadError(f"{path} does not exist; check its name.")
     try:
-        if path.is_dir():
+        if stat.S_ISDIR(path.stat().st_mode):
             return _read_folder(path, spacing, series)
         return _read_file(path, spacing, series)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ReadError(f"{error.filename or path} does not exist; check its name.") from error
     except OSError as error:
         raise ReadError(
             f"{error.filename or path} cannot be read ({error.strerror or error}); "

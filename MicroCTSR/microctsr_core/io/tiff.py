@@ -110,7 +110,7 @@ def _grey_pages(path: Path) -> list[NDArray[Any]]:
             with tifffile.TiffFile(path) as file:
                 _refuse_colour(path, file.pages.first)
                 stack = _stack(path, file)
-        except ReadError:
+        except (ReadError, PermissionError):
             raise
         except Exception as error:  # each decoder of tifffile raises errors of its own
             raise damaged from error

@@ -91,8 +91,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         ...     temporary.write_text("{}")
     """
     path = Path(path).expanduser()
-    stem, dot, suffixes = path.name.partition(".")
-    temporary = path.with_name(f".{stem}-{secrets.token_hex(4)}{dot}{suffixes}")
+    temporary = path.with_name(_temporary_name(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
@@ -107,6 +106,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Find out, before long work starts, whether an output can be written.
+
+    A file is put into the folder and removed again, since permissions alone do not tell.
 
     Args:
         path: where the output is to go.
@@ -127,11 +128,23 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = True) -> None:
     folder = path.absolute().parent
     while not os.path.lexists(folder):
         folder = folder.parent
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+    try:
+        trial = folder / _temporary_name(path)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise WriteError(f"The file name of {path} is too long; shorten it.") from error
         raise WriteError(
-            f"{path} cannot be written, because nothing can be put into {folder}; "
-            f"choose another folder."
-        )
+            f"{path} cannot be written, because nothing can be put into {folder} "
+            f"({error.strerror or error}); choose another folder."
+        ) from error
+
+
+def _temporary_name(path: Path) -> str:
+    """A hidden name beside ``path``, with its suffix, that no other file has."""
+    stem, dot, suffixes = path.name.partition(".")
+    return f".{stem}-{secrets.token_hex(4)}{dot}{suffixes}"
 
 
 def _to_itk(volume: Volume) -> sitk.Image:
