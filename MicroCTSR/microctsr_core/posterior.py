@@ -21,6 +21,9 @@ from .tiles import Region, relative
 
 Samples: TypeAlias = int | Literal["auto"]
 
+# Masks of the first passes are kept: as many as "auto" and the paper ever run.
+_KEPT_PASSES = 100
+
 
 class MaskSource(Protocol):
     """Gives the masks of a pass; the same pass number always gives the same masks."""
@@ -85,7 +88,10 @@ def channel_masks(network: Generator, seed: int, pass_number: int) -> list[NDArr
 
 
 class ChannelMasks:
-    """Channel masks on a device, drawn once per pass and kept: they weigh next to nothing."""
+    """Channel masks on a device; those of the first passes are kept for the tiles to come.
+
+    Later passes draw theirs anew for every tile: the same numbers, in constant memory.
+    """
 
     def __init__(self, network: Generator, seed: int, device: torch.device) -> None:
         self._network = network
@@ -94,10 +100,13 @@ class ChannelMasks:
         self._drawn: dict[int, list[Tensor]] = {}
 
     def __call__(self, pass_number: int) -> list[Tensor]:
-        if pass_number not in self._drawn:
-            masks = channel_masks(self._network, self._seed, pass_number)
-            self._drawn[pass_number] = [torch.from_numpy(mask).to(self._device) for mask in masks]
-        return self._drawn[pass_number]
+        if pass_number in self._drawn:
+            return self._drawn[pass_number]
+        drawn = channel_masks(self._network, self._seed, pass_number)
+        masks = [torch.from_numpy(mask).to(self._device) for mask in drawn]
+        if pass_number < _KEPT_PASSES:
+            self._drawn[pass_number] = masks
+        return masks
 
 
 class ElementMasks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -186,9 +188,18 @@ def test_element_masks_differ_between_tiles_and_are_the_same_again() -> None:
     assert here(0)[0].mean().item() == pytest.approx(1, abs=0.1)
 
 
-def test_channel_masks_are_drawn_once_per_pass() -> None:
-    masks = ChannelMasks(make_network(), 0, CPU)
-    assert masks(3)[0] is masks(3)[0]
+def test_memory_for_masks_does_not_grow_with_the_passes() -> None:
+    network = make_network()
+    masks = ChannelMasks(network, 7, CPU)
+    assert masks(3)[0] is masks(3)[0]  # drawn once, for every tile that the volume has
+    tracemalloc.start()
+    for pass_number in range(100, 5_000):
+        masks(pass_number)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 20_000
+    for mine, fixed in zip(masks(4_321), channel_masks(network, 7, 4_321), strict=True):
+        np.testing.assert_array_equal(mine, fixed)
 
 
 def test_stopping_bounds_that_make_no_sense_are_refused() -> None:
