@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .errors import Cancelled, MicroCTSRError, ResourceError
 from .model import Model
 from .networks import Generator
-from .planes import PlaneStacks, input_refinement
+from .planes import PlaneStacks, input_region
 from .posterior import (
     ChannelMasks,
     ElementMasks,
@@ -124,9 +124,7 @@ class Inferred:
 def plan_work(ct: Volume, model: Model, box: Box, settings: Settings) -> Plan:
     """Cut a box into planes and tiles, and read and scale what they need of the scan."""
     network = model.network
-    refinement = input_refinement(model)
-    rows, columns = ((first * refinement, last * refinement) for first, last in box[1:])
-    region = (rows, columns)
+    region = input_region(model, box)
     if settings.preset == "paper":
         tiles = patches(region)
     else:

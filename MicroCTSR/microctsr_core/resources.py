@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import sys
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from .errors import ResourceError
 from .model import Model
 from .networks import Generator
-from .planes import input_refinement
+from .planes import input_refinement, input_region
 from .preparation import SPLINE_REACH, fine_factors, whole_box
 from .tiles import bounds, cover
 from .volume import Box, Volume
@@ -30,11 +31,24 @@ from .volume import Box, Volume
 _HELD_VOLUMES = 3
 _WRITTEN_VOLUMES = 2
 _BYTES = 4
+# The plane at work: its mean and variance, put together and turned into HU in double precision.
+_PLANE_BYTES = 5 * 8
 # Double-precision moments of a tile, with the pass that is being added.
 _MOMENTS_BYTES = 6 * 8
 # A layer's input, output, and the library's rearranged copies of both.
 _LAYER_COPIES = 5
 _PROBE = 32
+# Where Linux tells a container its limit and its use, in which files read lately count as used:
+# control groups of version 2 and 1.
+_CONTAINER_MEMORY = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (
+        Path("/sys/fs/cgroup/memory"),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -80,10 +94,11 @@ def check_memory(
     """Make sure that a run fits into the memory that is free (or ``available_bytes``).
 
     Raises:
-        ResourceError: it does not; names a box around the same centre that would.
+        GeometryError: the box reaches outside the scan.
+        ResourceError: it does not fit; names a box around the same centre that would.
     """
     if available_bytes is None:
-        available_bytes = psutil.virtual_memory().available
+        available_bytes = free_memory_bytes()
     return _check(ct, model, box, scale_mode, tile, "memory", available_bytes, "free")
 
 
@@ -102,7 +117,8 @@ def check_disk(
         available_bytes: bytes free there; asked of the system by default.
 
     Raises:
-        ResourceError: they do not; names a box around the same centre whose results would.
+        GeometryError: the box reaches outside the scan.
+        ResourceError: they do not fit; names a box around the same centre whose results would.
     """
     if available_bytes is None:
         existing = Path(folder).expanduser().absolute()
@@ -131,6 +147,20 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+def free_memory_bytes() -> int:
+    """Memory that this process may still take: the computer's, or what its container has left."""
+    free = int(psutil.virtual_memory().available)
+    for folder, limit, usage, cache in _CONTAINER_MEMORY:
+        try:
+            ceiling, used = (int((folder / name).read_text()) for name in (limit, usage))
+            lines = (folder / "memory.stat").read_text().splitlines()
+            reclaimable = int(dict(line.split() for line in lines)[cache])
+        except (OSError, ValueError, KeyError):
+            continue  # no container, or one without a limit
+        free = min(free, max(0, ceiling - used + reclaimable))
+    return free
+
+
 def peak_memory_bytes() -> int:
     """The most memory this process has held so far, in bytes."""
     if sys.platform == "win32":
@@ -152,21 +182,22 @@ def _check(
     where: str,
 ) -> Needs:
     layer_bytes = _layer_bytes(model.network)
-    box = box or whole_box(ct)
+    box = ct.check_box(box or whole_box(ct))
+    needs = _needs(ct, model, box, scale_mode, tile, layer_bytes)
+    if getattr(needs, kind) <= available:
+        return needs
 
-    def need(candidate: Box) -> int:
-        needs = _needs(ct, model, candidate, scale_mode, tile, layer_bytes)
-        return int(getattr(needs, kind))
+    def need(thousandths: int) -> int:
+        smaller = _shrunk(box, thousandths / 1000)
+        return int(getattr(_needs(ct, model, smaller, scale_mode, tile, layer_bytes), kind))
 
-    if need(box) <= available:
-        return _needs(ct, model, box, scale_mode, tile, layer_bytes)
     start = (
-        f"The result needs about {_gigabytes(need(box))} of {kind}, but only "
+        f"The result needs about {_gigabytes(getattr(needs, kind))} of {kind}, but only "
         f"{_gigabytes(available)} are {where}"
     )
     # The largest share of the box's edges that fits, to a thousandth.
-    share = next((s for s in range(999, 0, -1) if need(_shrunk(box, s / 1000)) <= available), None)
-    if share is None:
+    share = bisect_right(range(1, 1000), available, key=need)
+    if share == 0:
         raise ResourceError(f"{start}, too little for any box; free some {kind} first.")
     fitting = ",".join(f"{first}:{last}" for first, last in _shrunk(box, share / 1000))
     raise ResourceError(f"{start}; the box {fitting} would fit.")
@@ -180,9 +211,9 @@ def _needs(
     extents = [last - first for first, last in box]
     fine_voxels = math.prod(extents) * math.prod(factors)
     refinement = input_refinement(model)
-    rows, columns = ((first * refinement, last * refinement) for first, last in box[1:])
     stride = getattr(network, "stride", 1)
-    tiles = cover((rows, columns), tile or default_tile(model), network.radius, stride)
+    region = input_region(model, box)
+    tiles = cover(region, tile or default_tile(model), network.radius, stride)
     read = max(_area(piece.read) for piece in tiles)
     written = max(_area(piece.write) for piece in tiles) * network.scale**2
     margin = 2 * (network.radius // refinement + SPLINE_REACH)
@@ -190,6 +221,7 @@ def _needs(
     stack = network.in_slices * _area(bounds(tiles))
     memory = (
         _HELD_VOLUMES * _BYTES * fine_voxels
+        + _PLANE_BYTES * fine_voxels // (extents[0] * factors[0])
         + 3 * _BYTES * slab  # in single precision, and in double while it is scaled
         + 3 * _BYTES * stack  # interpolated, padded, and on its way to the device
         + int(layer_bytes * read)

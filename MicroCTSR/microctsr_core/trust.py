@@ -1,4 +1,4 @@
-"""What protects the user: consistency with the input, the card check, and honest needs.
+"""What protects the user: consistency with the input, and the card check.
 
 A generative network can invent anatomy. The consistency map brings the result back to the
 input's grid with the scanner model of the card and shows, in HU, where the two disagree. The

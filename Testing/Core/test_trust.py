@@ -6,17 +6,19 @@ import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
-from microctsr_core import GeometryError, Model, ResourceError, Volume, superresolve
+from microctsr_core import GeometryError, Model, ResourceError, Volume, resources, superresolve
 from microctsr_core.resources import (
     check_disk,
     check_memory,
     estimate,
+    free_memory_bytes,
     peak_memory_bytes,
     resolve_device,
 )
@@ -173,6 +175,22 @@ def test_a_full_disk_is_told_before_the_run(tmp_path: Path) -> None:
         ResourceError, match=r"of disk, but only .* are free in .*there yet; the box"
     ):
         check_disk(ct, model, folder, available_bytes=500_000)
+
+
+@pytest.mark.parametrize(("limit", "free"), [("50000000", 32_000_000), ("max", None)])
+def test_a_container_has_what_its_limit_leaves(
+    limit: str, free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {
+        "memory.max": limit,
+        "memory.current": "20000000",
+        "memory.stat": "anon 17000000\ninactive_file 2000000",
+    }.items():
+        (tmp_path / name).write_text(text)
+    group = (tmp_path, "memory.max", "memory.current", "inactive_file")
+    monkeypatch.setattr(resources, "_CONTAINER_MEMORY", (group,))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10**12))
+    assert free_memory_bytes() == (free or 10**12)
 
 
 def test_where_no_box_fits_none_is_named() -> None:
