@@ -9,11 +9,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.image import imread
 
 from command_line import assert_one_line_error, command_environment, run
@@ -129,42 +127,7 @@ def test_isotropic_voxels_are_cubes(scan, out, model):
     assert volume.shape == (32, 64, 80)
 
 
-def test_a_dicom_folder_runs(shared_data, out, model):
-    options = ("--model", model, "--samples", 1, "--box", "3:5,200:208,200:216")
-    result = run("superresolve", shared_data / "sinus_ct_dicom", out / "sr.nrrd", *options)
-    assert result.exit_code == 0, result.output
-    assert read_volume(out / "sr.nrrd").shape == (2, 64, 128)
-
-
-def test_a_tiff_stack_runs_with_its_voxel_size_given(shared_data, out, model):
-    options = ("--model", model, "--samples", 1, "--box", "3:5,20:28,20:36")
-    stack = shared_data / "bone_microct_tiff"
-    assert_one_line_error(run("superresolve", stack, out / "sr.nrrd", *options), "spacing")
-    result = run(
-        "superresolve", stack, out / "sr.nrrd", *options, "--spacing", "0.0195,0.0195,0.0195"
-    )
-    assert result.exit_code == 0, result.output
-    np.testing.assert_allclose(read_volume(out / "sr.nrrd").size_mm, (0.039, 0.156, 0.312))
-
-
 # What is told before the work
-
-
-@pytest.mark.usefixtures("no_work")
-def test_an_output_that_exists_is_refused_before_any_work(scan, out, model):
-    (out / "uncertainty.nrrd").write_text("precious")
-    result = run(
-        "superresolve",
-        scan,
-        out / "sr.nrrd",
-        "--uncertainty",
-        out / "uncertainty.nrrd",
-        "--model",
-        model,
-    )
-    assert_one_line_error(result, "uncertainty.nrrd", "--overwrite")
-    assert (out / "uncertainty.nrrd").read_text() == "precious"
-    assert len(list(out.iterdir())) == 1
 
 
 def test_overwrite_replaces_outputs(scan, out, model):
@@ -196,15 +159,6 @@ def test_outputs_that_cannot_be_are_told_before_any_work(scan, out, options, wor
     assert scan.read_bytes() == before
 
 
-def test_a_disk_too_small_is_told_before_the_run(scan, out, model, monkeypatch):
-    usage = SimpleNamespace(total=10**6, used=0, free=30_000)
-    monkeypatch.setattr("microctsr_core.resources.shutil.disk_usage", lambda _: usage)
-    monkeypatch.setattr("microctsr_core.superresolution.superresolve", None)
-    result = run("superresolve", scan, out / "sr.nrrd", "--model", model)
-    assert_one_line_error(result, "disk", "would fit")
-    assert list(out.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -225,37 +179,6 @@ def test_bad_usage_ends_with_status_2(scan, out, options):
     result = run("superresolve", scan, out / "sr.nrrd", *options)
     assert result.exit_code == 2
     assert options[0] in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--box", "1:3,4:12,6:99"), ("outside", "0:20")),
-        (("--model", "nonesuch"), ("nonesuch",)),
-        (("--model", "{broken}"), ("SHA-256",)),
-        (("--series", "1.2.3"), ("DICOM",)),
-        (("--spacing", "0.3"), ("voxel size",)),
-    ],
-)
-def test_other_errors_are_one_plain_line(scan, out, model, tmp_path, options, words):
-    broken = tmp_path / "broken"
-    make_model().save(broken)
-    with (broken / "weights.safetensors").open("ab") as weights:
-        weights.write(b"!")
-    filled = [part.format(broken=broken) for part in options]
-    result = run("superresolve", scan, out / "sr.nrrd", "--model", model, *filled)
-    assert_one_line_error(result, *words)
-    assert list(out.iterdir()) == []
-
-
-def test_a_missing_input_is_one_plain_line(out):
-    assert_one_line_error(run("superresolve", "nowhere.nrrd", out / "sr.nrrd"), "nowhere.nrrd")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this computer has CUDA")
-def test_cuda_without_cuda_is_one_plain_line(scan, out, model):
-    options = ("--model", model, "--device", "cuda")
-    assert_one_line_error(run("superresolve", scan, out / "sr.nrrd", *options), "cuda")
 
 
 # What goes wrong on the way

@@ -68,7 +68,7 @@ def well_behaved(command: Callable[..., None]) -> Callable[..., None]:
 def _end(line: str, status: int, debug: bool) -> NoReturn:
     if debug:
         typer.echo(traceback.format_exc(), err=True, nl=False)
-    typer.echo(line, err=True)
+    typer.echo(" ".join(line.splitlines()), err=True)
     raise typer.Exit(status) from None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..io import read_volume
+from ..io import check_image, read_volume
 from . import options
 from .conduct import well_behaved
 from .outputs import Outputs
@@ -89,6 +89,7 @@ def superresolve(
     outputs = Outputs(output, uncertainty, consistency, preview, report)
     outputs.check(source, overwrite)
     ct = read_volume(source, spacing=size, series=series)
+    check_image(ct, str(source))  # here, where the file has a name, and ahead of loading PyTorch
     run(ct, model, outputs, settings)
 
 

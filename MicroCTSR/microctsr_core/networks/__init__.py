@@ -74,5 +74,5 @@ def build(name: str, **arguments: Any) -> Generator:
         raise ValueError(f"There is no network {name!r}; there are {', '.join(sorted(NETWORKS))}.")
     try:
         return cast(Generator, NETWORKS[name](**arguments))
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:  # RuntimeError: sizes PyTorch cannot make
         raise ValueError(f"The network {name!r} cannot be built: {error}.") from None
