@@ -70,23 +70,25 @@ def test_a_scan_that_cannot_be_used_is_explained(mistake, tmp_path, out, package
 
 
 def test_a_bad_scan_is_told_without_waiting_for_pytorch(tmp_path):
-    constant = scan(tmp_path / "ct.nrrd", np.full(SHAPE, 7, np.int16))
+    constant = scan(tmp_path / "constant.nrrd", np.full(SHAPE, 7, np.int16))
+    smaller_than_the_box = scan(tmp_path / "ct.nrrd")
+    sources = (tmp_path / "nowhere.nrrd", constant, smaller_than_the_box)
     code = (
         "import sys\n"
         "from microctsr_core.cli import app\n"
         "for source in sys.argv[1:]:\n"
-        "    try: app(['superresolve', source, source + '.sr.nrrd'])\n"
+        "    try: app(['superresolve', source, source + '.sr.nrrd', '--box', '0:9,0:9,0:9'])\n"
         "    except SystemExit as end: print(end.code)\n"
         "print([name for name in ('torch', 'matplotlib', 'skimage') if name in sys.modules])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "nowhere.nrrd"), str(constant)],
+        [sys.executable, "-c", code, *map(str, sources)],
         env=command_environment(),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines() == ["1", "1", "[]"]
+    assert done.stdout.splitlines() == ["1", "1", "1", "[]"]
 
 
 def test_a_scan_smaller_than_a_tile_is_no_mistake(tmp_path, out, package):

@@ -76,7 +76,7 @@ def superresolve(
     ] = False,
 ) -> None:
     """Super-resolve a CT and say voxel by voxel how far to trust it."""
-    settings = {
+    settings: dict[str, Any] = {
         "box": options.read_box(box),
         "samples": options.read_samples(samples),
         "device": device,
@@ -89,7 +89,10 @@ def superresolve(
     outputs = Outputs(output, uncertainty, consistency, preview, report)
     outputs.check(source, overwrite)
     ct = read_volume(source, spacing=size, series=series)
-    check_image(ct, str(source))  # here, where the file has a name, and ahead of loading PyTorch
+    # The pipeline checks these too, but here the file has a name, and PyTorch is not yet loaded.
+    check_image(ct, str(source))
+    if settings["box"] is not None:
+        ct.check_box(settings["box"])
     run(ct, model, outputs, settings)
 
 
