@@ -24,7 +24,7 @@ def phantom_beside_real() -> None:
     real = read_volume(sample_volume_path())
     in_plane = real.spacing[1]
     rows = [("real", [real.array[k, 24:120, 24:136] for k in REAL_SLICES])]
-    for seed in (4, 12):
+    for seed in (18, 6):
         ear = Ear(seed)
         ear.left = False
         planes = []
@@ -44,10 +44,10 @@ def held_out_pairs() -> None:
     """Held-out phantoms: cubic interpolation, result, truth, uncertainty."""
     model, rows = load_model(), []
     for number, spacing_mm in ((0, 0.15), (1, 0.3)):
-        case = make_case(HELD_OUT_SEED, number, spacing_mm, shape=(12, 56, 56))
-        result = superresolve(case.low, model, box=((5, 6), (0, 56), (0, 56)), samples=20)
-        cubic = resample_cubic(case.low.array[5:6], (1, SCALE, SCALE))
-        planes = [cubic[0], result.mean.array[0], case.truth.array[5 * SCALE + SCALE // 2]]
+        case = make_case(HELD_OUT_SEED, number, spacing_mm, shape=(8, 48, 48))
+        result = superresolve(case.low, model, box=((3, 4), (0, 48), (0, 48)), samples=20)
+        cubic = resample_cubic(case.low.array[3:4], (1, SCALE, SCALE))
+        planes = [cubic[0], result.mean.array[0], case.truth.array[3 * SCALE + SCALE // 2]]
         rows.append((f"{spacing_mm} mm", [*planes, result.uncertainty.array[0]]))
     titles = ("clinical CT, cubic", "MicroCTSR", "truth", "uncertainty, 0 to 300 HU")
     _grid(rows, PICTURES / "held-out-phantoms.png", "none", titles, uncertainty_column=3)

@@ -39,8 +39,8 @@ def measure(
     number: int, spacing_mm: float, model: object, samples: int | str, seed: int
 ) -> tuple[Fidelity, Fidelity]:
     """Fidelity of cubic interpolation and of the model on one pair."""
-    case = make_case(seed, number, spacing_mm, shape=(12, 56, 56))
-    box = ((4, 8), (0, 56), (0, 56))
+    case = make_case(seed, number, spacing_mm, shape=(8, 48, 48))
+    box = ((2, 5), (0, 48), (0, 48))
     result = superresolve(case.low, model, box=box, samples=samples, seed=0)
     # A slice's centre lies between two planes of the fine grid.
     planes = [SCALE * k + SCALE // 2 for k in range(*box[0])]
