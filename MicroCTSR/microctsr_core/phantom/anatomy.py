@@ -138,7 +138,8 @@ class Ear:
         layers = self._surroundings(points)
         bone = layers.pop().distance
         layers += self._bone(points, bone, fluid)
-        layers += self._middle_ear(points, warped, fluid)
+        layers += self._middle_ear(points, fluid)
+        layers += self._ossicles(points, warped)
         layers += self._vessels(warped)
         layers += labyrinth
         return Tissue(layers, texture)
@@ -198,8 +199,8 @@ class Ear:
             Layer("otic capsule", capsule_distance.astype(np.float32), self.otic_hu, 80),
         ]
 
-    def _middle_ear(self, points: Field, warped: Field, fluid: Field) -> list[Layer]:
-        """Cavity, ear canal with drum, window niches, and the three ossicles."""
+    def _middle_ear(self, points: Field, fluid: Field) -> list[Layer]:
+        """Cavity, ear canal with drum, and the niche of the oval window."""
         rough = 0.35 * self.noise(points, 2.2, 17)
         cavity = smooth_union(
             ellipsoid(points, (-4.6, -3.4, -0.6), (2.3, 3.6, 4.4)),
@@ -214,6 +215,15 @@ class Ear:
         )
         drum_normal = _unit((0.85, -0.3, -0.35)).astype(np.float32)
         drum_height = (points - np.array([-7.2, -3.8, -2.0], np.float32)) @ drum_normal
+        return [
+            Layer("ear canal", canal, -995),
+            Layer("middle ear", cavity.astype(np.float32), -990),
+            Layer("middle ear", np.maximum(niche, 0.05 - fluid), -990),
+            Layer("soft tissue", drum, 40, 0, drum_height, 0.06),
+        ]
+
+    def _ossicles(self, points: Field, warped: Field) -> list[Layer]:
+        """Malleus, incus, and stapes with its footplate."""
         head = ellipsoid(warped, (-6.4, -2.6, 3.2), (1.15, 1.25, 1.35))
         malleus = smooth_union(
             head, capsule(warped, (-6.3, -2.8, 2.4), (-6.0, -3.5, -2.2), (0.75, 0.4)), 0.5
@@ -232,15 +242,11 @@ class Ear:
             tube(warped, np.array([tip, (tip + plate) / 2 - side, plate - side]), 0.17),
         )
         stapes = np.minimum(crura, capsule(warped, tip, tip, 0.42))
-        footplate = ellipsoid(points, plate, (1.2, 1.5, 0.85)) + 0.0
+        footplate = ellipsoid(points, plate, (1.2, 1.5, 0.85))
         normal = _unit(tip - plate)
         plate_height = (points - plate.astype(np.float32)) @ normal.astype(np.float32)
         hu = self.ossicle_hu
         return [
-            Layer("ear canal", canal, -995),
-            Layer("middle ear", cavity.astype(np.float32), -990),
-            Layer("middle ear", np.maximum(niche, 0.05 - fluid), -990),
-            Layer("soft tissue", drum, 40, 0, drum_height, 0.06),
             Layer("ossicle", malleus, hu, 90),
             Layer("ossicle", incus, hu - 150, 110),
             Layer("ossicle", stapes, hu - 200, 60),

@@ -7,8 +7,9 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,17 @@ class Recipe:
     learning_rate: float = 4e-4
     judge_rate: float = 2e-4
     average_decay: float = 0.998
+    network: dict[str, Any] = field(
+        default_factory=lambda: {
+            "in_slices": 5,
+            "scale": SCALE,
+            "width": 64,
+            "blocks": 8,
+            "upsampling": [40, 24, 16],
+            "dropout_blocks": 4,
+            "dropout_rate": 0.2,
+        }
+    )
 
     def rate(self, step: int) -> float:
         """Learning rate: a short rise, then a cosine down to a fiftieth."""
@@ -57,7 +69,7 @@ class Training:
         self.step = 0
         self.seconds = 0.0
         self.random = np.random.default_rng(recipe.seed)
-        self.networks = CycleGAN(CompactGenerator(), Weights())
+        self.networks = CycleGAN(CompactGenerator(**recipe.network), Weights())
         self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generators = torch.optim.Adam(
             [*self.networks.up.parameters(), *self.networks.down.parameters()],
@@ -117,75 +129,28 @@ class Training:
         self.random.bit_generator.state = json.loads(state["random"])
 
 
-def card(training: Training) -> dict:
-    """The model card, but for the measured quality and the hash."""
+def card(training: Training) -> dict[str, Any]:
+    """The card's fixed words with what this run decides; the measured quality comes later."""
     recipe, up = training.recipe, training.networks.average
-    return {
-        "schema_version": 1,
-        "name": "ear",
-        "version": "0.1.0",
-        "licence": "Apache-2.0",
-        "authors": ["The MicroCTSR developers"],
-        "description": "Clinical CT of the human ear to micro-CT style, eight times finer.",
-        "network": {
-            "name": "compact",
-            "arguments": {
-                "in_slices": 5,
-                "scale": SCALE,
-                "width": 64,
-                "blocks": 8,
-                "upsampling": [40, 24, 16],
-                "dropout_blocks": 4,
-                "dropout_rate": up.dropout_rate,
-            },
-        },
-        "scale": SCALE,
-        "voxel_size_low_mm": list(SPACING_RANGE_MM),
-        "voxel_size_high_mm": [s / SCALE for s in SPACING_RANGE_MM],
-        "intensity": WINDOW.to_dict(),
-        "intensity_range_hu": [-1024, 3000],
-        "modality": "CT",
-        "dropout": {
-            "kind": "channel",
-            "rate": up.dropout_rate,
-            "sites": len(up.dropout_channels),
-        },
-        "scanner": {"psf_sigma_mm": [0.18, 0.22], "noise_sd_hu": 60.0},
-        "training": {
-            "data": (
-                "Phantoms only: clinical scans and micro-CT of different ears (unpaired), drawn "
-                "from published anatomical distributions; voxel sizes 0.15 to 0.35 mm. No patient "
-                "data."
-            ),
-            "seeds": {"low": list(recipe.low_seeds), "high": list(recipe.high_seeds)},
-            "hours": round(training.seconds / 3600, 2),
-            "steps": training.step,
-            "losses": {
-                **asdict(training.networks.weights),
-                "form": (
-                    "CycleGAN across resolutions: L1 cycles in both domains, least-squares "
-                    "adversarial. Kept faithful by a scanner model inside G_H (point spread, area "
-                    "sampling, noise, to which a network adds what is left), by comparing the low "
-                    "cycle regionally (5 by 5 voxels) and through the plane, by a start with the "
-                    "high cycle alone, by the cubic skip, and by a moving average of the generator."
-                ),
-                "recipe": asdict(recipe),
-            },
-            "command": "make model",
-        },
-        "quality": {},
-        "intended_use": (
-            "Research on the anatomy of the ear: visualisation and segmentation of clinical CT. "
-            "Results are synthetic and not for diagnosis."
-        ),
-        "limits": [
-            "Trained on phantoms, never on a real micro-CT of an ear.",
-            "Metal, contrast agent, disease and surgery were not in the training.",
-            "Structures thinner than the scanner's point spread can be lost or invented; "
-            "look at the uncertainty.",
-        ],
-        "weights_sha256": "0" * 64,
+    words: dict[str, Any] = json.loads((Path(__file__).parent / "bundled_card.json").read_text())
+    words["network"] = {"name": "compact", "arguments": recipe.network}
+    words["scale"] = SCALE
+    words["voxel_size_low_mm"] = list(SPACING_RANGE_MM)
+    words["voxel_size_high_mm"] = [spacing / SCALE for spacing in SPACING_RANGE_MM]
+    words["intensity"] = WINDOW.to_dict()
+    words["dropout"] = {
+        "kind": "channel",
+        "rate": up.dropout_rate,
+        "sites": len(up.dropout_channels),
     }
+    words["training"] |= {
+        "seeds": {"low": list(recipe.low_seeds), "high": list(recipe.high_seeds)},
+        "hours": round(training.seconds / 3600, 2),
+        "steps": training.step,
+        "recipe": asdict(recipe),
+    }
+    words["training"]["losses"] |= asdict(training.networks.weights)
+    return words
 
 
 def export(training: Training, folder: Path) -> None:
