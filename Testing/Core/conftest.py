@@ -23,6 +23,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """An empty folder for outputs, apart from the inputs."""
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def oblique_volume() -> Callable[..., Volume]:
     """A function (seed, shape, dtype) that makes a volume of noise at a random place and angle."""
     return make_oblique_volume

@@ -35,13 +35,6 @@ def package(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def out(tmp_path) -> Path:
-    folder = tmp_path / "output"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def no_passes(monkeypatch) -> None:
     """Make the test fail when the network runs: what it checks must be told before."""
 

@@ -47,13 +47,6 @@ def scan(tmp_path) -> Path:
 
 
 @pytest.fixture
-def out(tmp_path) -> Path:
-    folder = tmp_path / "output"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def no_work(monkeypatch) -> None:
     """Make the test fail when the input is read: what it checks must come before."""
 
