@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from microctsr_core import load_model, read_volume, superresolve
 from microctsr_core.phantom import SCALE, ClinicalScanner, Ear, View, make_case, render
 from microctsr_core.preparation import resample_cubic
-from microctsr_core.sample import sample_volume_path
+from microctsr_core.preview import write_preview
+from microctsr_core.sample import COCHLEA_BOX, COCHLEA_SLICES, sample_volume_path
 
 PICTURES = Path(__file__).parent / "pictures"
 HELD_OUT_SEED = 90_001
@@ -66,6 +67,14 @@ def real_ear() -> None:
     _grid(rows, PICTURES / "real-ear.png", "none", titles, uncertainty_column=2)
 
 
+def demo() -> None:
+    """What `make demo` draws."""
+    ct, model = read_volume(sample_volume_path()), load_model()
+    result = superresolve(ct, model, box=COCHLEA_BOX)
+    noise = model.card["scanner"]["noise_sd_hu"]
+    write_preview(PICTURES / "demo.png", ct, result, COCHLEA_SLICES, noise)
+
+
 def _grid(
     rows: list[tuple[str, list[np.ndarray]]],
     path: Path,
@@ -99,3 +108,4 @@ if __name__ == "__main__":
     phantom_beside_real()
     held_out_pairs()
     real_ear()
+    demo()
