@@ -41,6 +41,9 @@ class Recipe:
     learning_rate: float = 4e-4
     judge_rate: float = 2e-4
     average_decay: float = 0.998
+    # Once anatomy is learned, noise up to that of the worst scans teaches what not to believe.
+    noisy_from: int = 2000
+    noise_gain: float = 1.4
     network: dict[str, Any] = field(
         default_factory=lambda: {
             "in_slices": 5,
@@ -89,6 +92,7 @@ class Training:
             group["lr"] = recipe.rate(self.step)
         self.networks.train()
         self.networks.average.eval()
+        sampler.noise_gain = recipe.noise_gain if self.step >= recipe.noisy_from else 1.0
         if self.step < recipe.warm_steps:
             losses = self.networks.warm_step(sampler.high_batch(recipe.warm_batch), self.generators)
         else:

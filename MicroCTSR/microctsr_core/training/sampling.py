@@ -45,7 +45,10 @@ NODE_WEIGHTS = (1 / 6, 2 / 3, 1 / 6)
 
 
 class Sampler:
-    """Draws patches of `size` low pixels with random flips and quarter turns."""
+    """Draws patches of `size` low pixels with random flips and quarter turns.
+
+    `noise_gain` multiplies the noise of the scans simulated from micro-CT.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Sampler:
         self._low, self._high = low, high
         self._size, self._planes = size, planes
         self._generator = generator
+        self.noise_gain = 1.0
 
     def high_batch(self, count: int) -> HighBatch:
         """Micro-CT patches with a scan simulated from them."""
@@ -102,7 +106,7 @@ class Sampler:
         """A patch (k, j, i) of a noise-free scan with the noise of a scanner drawn for it."""
         hu = patch.astype(np.float32)
         scanner = ClinicalScanner.draw(self._generator, scan.spacing[1])
-        return replace(scan, hu=hu + scanner.noise(hu, self._generator))
+        return replace(scan, hu=hu + self.noise_gain * scanner.noise(hu, self._generator))
 
     def _pick(self, items: list[Case]) -> Case:
         return items[int(self._generator.integers(len(items)))]
