@@ -73,5 +73,7 @@ def test_specks_are_counted_by_area_and_only_where_invented():
     image[0, 50:54, 50:54] = 500.0  # between tissues: none
     image[0, 40:44, 66:69] = -990.0  # beside the wall: a wall out of place, not a speck
     assert specks(image, region, "bone", SPACING_MM) == 1
+    assert specks(image, region, "dense bone", SPACING_MM) == 1
+    assert specks(np.where(truth > 0, 900.0, truth), region, "dense bone", SPACING_MM) == 0
     area_cm2 = region.sum() * SPACING_MM**2 / 100
     assert fidelity(image, truth, SPACING_MM).specks_per_cm2["bone"] == pytest.approx(1 / area_cm2)

@@ -13,6 +13,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 TISSUES_HU = {"air": (-np.inf, -500.0), "fluid": (-200.0, 300.0), "bone": (700.0, np.inf)}
 """What counts as which tissue; between them lies no tissue (partial volume)."""
 
+DENSE_BONE = "dense bone"
+
+REGIONS_HU = TISSUES_HU | {DENSE_BONE: (1200.0, np.inf)}
+"""Where noise and specks are counted: the tissues, and the compact part of bone by itself."""
+
 DATA_RANGE_HU = 3000.0
 """Range that PSNR and SSIM are relative to: from air to dense bone."""
 
@@ -38,8 +43,8 @@ class Fidelity:
 
 
 def tissue(hu: NDArray, name: str) -> NDArray[np.bool_]:
-    """Voxels of a tissue ("air", "fluid" or "bone") by HU."""
-    low, high = TISSUES_HU[name]
+    """Voxels of "air", "fluid", "bone" or "dense bone" by HU."""
+    low, high = REGIONS_HU[name]
     return (hu >= low) & (hu <= high)
 
 
@@ -74,7 +79,7 @@ def specks(image: NDArray, region: NDArray, name: str, spacing_mm: float) -> int
     """
     other = np.zeros(image.shape, bool)
     for candidate in TISSUES_HU:
-        if candidate != name:
+        if candidate not in name:  # dense bone is bone
             other |= tissue(image, candidate)
     other &= region
     count = 0
@@ -102,7 +107,7 @@ def fidelity(image: NDArray, truth: NDArray, spacing_mm: float) -> Fidelity:
     """
     image, truth = image.astype(np.float32), truth.astype(np.float32)
     noise, invented = {}, {}
-    for name in TISSUES_HU:
+    for name in REGIONS_HU:
         region = homogeneous(truth, name, spacing_mm)
         area_cm2 = float(region.sum()) * spacing_mm**2 / 100
         noise[name] = _noise_sd(image - truth, region, spacing_mm)
