@@ -88,14 +88,14 @@ def _grid(
     figure = Figure((16, side * height / width * len(rows) + 0.4), facecolor="black")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (name, planes) in zip(axes, rows, strict=True):
+    for row, (line, (name, planes)) in enumerate(zip(axes, rows, strict=True)):
         for column, (axis, plane) in enumerate(zip(line, planes, strict=True)):
             if column == uncertainty_column:
                 axis.imshow(plane, cmap="inferno", vmin=0, vmax=300)
             else:
                 axis.imshow(plane, cmap="gray", vmin=-1000, vmax=2400, interpolation=interpolation)
             axis.set_axis_off()
-            if titles and line is axes[0]:
+            if titles and row == 0:
                 axis.set_title(titles[column], color="white", fontsize=13)
         line[0].text(-0.03, 0.5, name, color="white", fontsize=13, rotation=90, va="center",
                      ha="right", transform=line[0].transAxes)  # fmt: skip
