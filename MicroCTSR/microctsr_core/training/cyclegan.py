@@ -145,7 +145,7 @@ class CycleGAN(nn.Module):
         }
 
     def warm_step(self, high: HighBatch, generators: torch.optim.Optimizer) -> dict[str, float]:
-        """One step of the high cycle alone, with which training begins: it costs well under half."""
+        """One step of the high cycle alone, with which training begins: under half the cost."""
         cycle_high, _ = self.high_cycle(high)
         loss = self.weights.cycle * cycle_high
         _step(loss, generators, [*self.up.parameters(), *self.down.parameters()])
