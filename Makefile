@@ -18,10 +18,11 @@ demo: $(STAMP) ## Super-resolve the bundled CT of an ear into output/demo
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest
 
-lint: $(STAMP) ## Check style, formatting and types
+lint: $(STAMP) ## Check style, formatting, types and CMake's lists of files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python Testing/CMake/check_extension_files.py
 
 quality: $(STAMP) ## Print the bundled model's quality on held-out phantoms
 	$(BIN)/python Testing/Benchmarks/phantom_quality.py
@@ -31,7 +32,9 @@ bench: $(STAMP) ## Run every benchmark
 		echo "$$script"; $(BIN)/python "$$script"; done
 
 pictures: $(STAMP) ## Draw the pictures of the documentation again
+	$(BIN)/python Docs/make_icons.py
 	$(BIN)/python Docs/make_pictures.py
+	$(BIN)/python Docs/make_slicer_pictures.py
 
 model: $(STAMP) ## Train the bundled model again (hours)
 	$(BIN)/python -m microctsr_core.training.bundled

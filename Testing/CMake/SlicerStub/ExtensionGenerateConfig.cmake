@@ -1,0 +1,5 @@
+# What other extensions would find this one by.
+file(
+  WRITE "${CMAKE_BINARY_DIR}/${EXTENSION_NAME}Config.cmake"
+  "set(${EXTENSION_NAME}_SOURCE_DIR \"${CMAKE_SOURCE_DIR}\")\n"
+)
