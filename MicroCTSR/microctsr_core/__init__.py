@@ -6,7 +6,8 @@ Example:
     >>> result = sr.superresolve(ct, box=((24, 32), (49, 97), (56, 104)))
     >>> sr.write_volume(result.mean, "sr.nrrd")
 
-Importing the package stays quick: PyTorch is loaded when a name that needs it is first used.
+Importing the package needs nothing but numpy and stays quick: PyTorch and SimpleITK are loaded
+when a name that needs them is first used.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from .errors import (
     ResourceError,
     WriteError,
 )
-from .io import read_volume, write_volume
 from .volume import Box, Volume
 
 if TYPE_CHECKING:
+    from .io import read_volume, write_volume
     from .model import Model, list_models, load_model
     from .superresolution import Result, superresolve
 
@@ -56,8 +57,10 @@ _LOADED_ON_FIRST_USE = {
     "Model": "model",
     "list_models": "model",
     "load_model": "model",
+    "read_volume": "io.reading",
     "Result": "superresolution",
     "superresolve": "superresolution",
+    "write_volume": "io.writing",
 }
 
 

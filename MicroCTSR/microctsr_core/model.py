@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from .errors import ModelError
-from .io.writing import atomic_path
+from .io.atomic import atomic_path
 from .networks import Generator, build
 from .preparation import Intensity, intensity_from_dict
 

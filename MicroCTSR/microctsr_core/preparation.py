@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from .errors import MicroCTSRError
 from .volume import Box, Triple, Volume
@@ -131,6 +130,9 @@ class ZScoreUnit:
             MicroCTSRError: the foreground is empty or constant.
         """
         if threshold is None:
+            # Imported here: the rest of this file serves programs that have not installed it.
+            from skimage.filters import threshold_otsu
+
             every = max(1, array.size // _OTSU_SAMPLES)
             threshold = float(threshold_otsu(np.ravel(array)[::every]))
         foreground = array[array > threshold]

@@ -2,20 +2,54 @@
 
 Whatever is wrong with an input ends in one :class:`~microctsr_core.errors.ReadError`, whatever
 hinders an output in one :class:`~microctsr_core.errors.WriteError`; outputs appear whole or not
-at all.
+at all. The names are loaded when they are first used, so that :mod:`.raw_nrrd`, which needs
+nothing but numpy, can be had without SimpleITK.
 """
 
 from __future__ import annotations
 
-from .checks import check_image
-from .reading import read_volume
-from .writing import VOLUME_SUFFIXES, atomic_path, check_output, write_volume
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .atomic import atomic_path, check_output
+    from .checks import check_image
+    from .raw_nrrd import map_raw_nrrd, raw_nrrd_slabs, write_raw_nrrd
+    from .reading import read_volume
+    from .writing import VOLUME_SUFFIXES, write_volume
 
 __all__ = [
     "VOLUME_SUFFIXES",
     "atomic_path",
     "check_image",
     "check_output",
+    "map_raw_nrrd",
+    "raw_nrrd_slabs",
     "read_volume",
+    "write_raw_nrrd",
     "write_volume",
 ]
+
+_LOADED_ON_FIRST_USE = {
+    "VOLUME_SUFFIXES": "writing",
+    "atomic_path": "atomic",
+    "check_image": "checks",
+    "check_output": "atomic",
+    "map_raw_nrrd": "raw_nrrd",
+    "raw_nrrd_slabs": "raw_nrrd",
+    "read_volume": "reading",
+    "write_raw_nrrd": "raw_nrrd",
+    "write_volume": "writing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_LOADED_ON_FIRST_USE[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

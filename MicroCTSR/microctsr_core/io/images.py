@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,7 @@ from ..errors import GeometryError, ReadError
 from ..volume import Volume
 from .checks import not_numbers
 from .completeness import check_complete, count_not_numbers
-
-# Only entries under this prefix are read back, so that nothing foreign, patient data above all,
-# travels from one header to the next.
-METADATA_PREFIX = "MicroCTSR."
+from .raw_nrrd import METADATA_PREFIX, map_raw_nrrd
 
 _KNOWN_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
 
@@ -33,12 +30,15 @@ def quiet_itk() -> Iterator[None]:
 
 
 def read_image(path: Path) -> Volume:
-    """Read one image file with its geometry.
+    """Read one image file with its geometry; an uncompressed NRRD file is mapped.
 
     Raises:
         ReadError: the file is damaged, of an unknown format, colour, or not three-dimensional,
             or is a NIfTI file with values that are not numbers.
     """
+    if path.name.lower().endswith(".nrrd"):
+        with suppress(ReadError):  # of another kind, or damaged, which ITK tells apart
+            return map_raw_nrrd(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     with quiet_itk():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..io.writing import atomic_path
+from ..io.atomic import atomic_path
 from .planes import Planes, Scales, View, most_structured_slice, round_length
 
 if TYPE_CHECKING:
