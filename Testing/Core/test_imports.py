@@ -43,15 +43,17 @@ def slicer_side() -> list[Path]:
 def imports(file: Path, functions: bool = True) -> Iterator[Import]:
     """The imports in a file; those inside functions only if wanted, those for types never."""
 
+    def skipped(node: ast.AST) -> bool:
+        if isinstance(node, ast.If):
+            return ast.unparse(node.test).endswith("TYPE_CHECKING")
+        return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not functions
+
     def walk(node: ast.AST) -> Iterator[Import]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
-        elif (isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not functions) or (
-            isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        ):
-            return
         for child in ast.iter_child_nodes(node):
-            yield from walk(child)
+            if not skipped(child):
+                yield from walk(child)
 
     return walk(ast.parse(file.read_text(encoding="utf-8")))
 
