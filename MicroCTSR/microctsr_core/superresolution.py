@@ -91,6 +91,8 @@ def superresolve(
     """
     settings = Settings(samples, seed, scale_mode, tile, preset, tolerance)
     seconds: dict[str, float] = {}
+    if progress is not None:
+        progress(0.0, "Checking the scan")
     with _timed(seconds, "total"):
         with _timed(seconds, "checks"):
             check_image(ct)

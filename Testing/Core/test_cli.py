@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def no_work(monkeypatch) -> None:
     def fail(*_, **__):
         raise AssertionError("work started")
 
-    monkeypatch.setattr("microctsr_core.cli.superresolution.read_volume", fail)
+    monkeypatch.setattr("microctsr_core.io.reading.read_volume", fail)
 
 
 # What a run gives
@@ -224,30 +225,30 @@ def test_an_error_in_writing_names_the_file_asked_for(scan, out, model, monkeypa
     assert list(out.iterdir()) == []
 
 
+def wait_for(word: str, process: subprocess.Popen) -> None:
+    """Read progress until a line has the word."""
+    assert any(word in line for line in iter(process.stderr.readline, ""))
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen:
+    """Start the command as another program would, with all its streams in pipes."""
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    command = [sys.executable, "-m", "microctsr_core", *arguments]
+    return subprocess.Popen(command, env=command_environment(), text=True, **streams, **options)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent differently on Windows")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_run_soon_with_nothing_half_written(scan, out, model, kind):
-    command = [
-        sys.executable,
-        "-m",
-        "microctsr_core",
-        "superresolve",
-        str(scan),
-        str(out / "sr.nrrd"),
-    ]
-    process = subprocess.Popen(
-        [*command, "--model", model, "--samples", "1000000", "--preview", str(out / "sr.png")],
-        env=command_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = start(
+        *("superresolve", str(scan), str(out / "sr.nrrd"), "--model", model),
+        *("--samples", "1000000", "--preview", str(out / "sr.png")),
         # A shell starts background jobs deaf to Ctrl-C, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         assert process.stderr is not None
-        first = process.stderr.readline()  # the first line of progress: the run is on its way
-        assert "%" in first
+        wait_for("Slice", process)
         process.send_signal(kind)
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -255,3 +256,72 @@ def test_ctrl_c_ends_a_run_soon_with_nothing_half_written(scan, out, model, kind
     assert "Traceback" not in stderr
     assert stdout == ""
     assert list(out.iterdir()) == []
+
+
+# Run by another program
+
+
+@pytest.mark.parametrize("stage", ["Loading the model", "Slice"])
+def test_a_run_stops_soon_after_the_program_that_started_it(scan, out, model, stage):
+    process = start(
+        *("--while-stdin-open", "superresolve", str(scan), str(out / "sr.nrrd")),
+        *("--model", model, "--samples", "1000000"),
+    )
+    with process:
+        wait_for(stage, process)
+        closed = time.monotonic()
+        process.stdin.close()
+        assert process.wait(timeout=60) == 130
+        assert time.monotonic() - closed < 2
+        assert process.stderr.read().splitlines()[-1] == "Stopped; nothing is left half written."
+        assert process.stdout.read() == ""
+    assert list(out.iterdir()) == []
+
+
+def test_a_run_that_does_not_let_go_is_ended_by_force_with_nothing_half_written(out):
+    """A stand-in for a library that holds the main thread, as torch does while it is imported."""
+    code = (
+        "import sys, time, microctsr_core.phantom as phantom, microctsr_core.cli as cli\n"
+        "from microctsr_core.io import atomic_path\n"
+        "def write_cases(output, *_, **__):\n"
+        "    with atomic_path(output / 'truth.nrrd'):\n"
+        "        print('started', flush=True)\n"
+        "        while True:\n"
+        "            try: time.sleep(60)\n"
+        "            except KeyboardInterrupt: pass\n"
+        "phantom.write_cases = write_cases\n"
+        "cli.main()\n"
+    )
+    options = ("--cases", "1", "--seed", "0", "--output", str(out))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--while-stdin-open", "phantom", *options],
+        env=command_environment(),
+        **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+        text=True,
+    )
+    with process:
+        assert process.stdout.readline() == "started\n"
+        assert len(list(out.iterdir())) == 1
+        closed = time.monotonic()
+        process.stdin.close()
+        assert process.wait(timeout=60) == 130
+        assert time.monotonic() - closed < 2
+        assert process.stderr.read() == "Stopped; nothing is left half written.\n"
+    assert list(out.iterdir()) == []
+
+
+def test_a_run_whose_standard_input_stays_open_finishes_and_tells_every_stage(scan, out, model):
+    process = start(
+        *("--while-stdin-open", "superresolve", str(scan), str(out / "sr.nrrd")),
+        *("--model", model, "--samples", "1", "--box", BOX, "--no-compress"),
+    )
+    with process:
+        told = process.stderr.read()
+        assert process.wait(timeout=60) == 0, told
+        assert process.stdout.read() == f"{out / 'sr.nrrd'}\n"
+    assert told.splitlines()[:2] == [
+        "  0 %  Loading the model",
+        "  0 %  Checking the scan",
+    ]
+    assert "100 %  Writing" in told
+    assert isinstance(read_volume(out / "sr.nrrd").array.base, np.memmap)

@@ -85,19 +85,33 @@ def test_phantom_hands_its_options_to_the_library(tmp_path, monkeypatch):
 def test_progress_away_from_a_terminal_is_lines_with_the_time_left():
     stream, now = StringIO(), [0.0]
     progress = PlainProgress(stream, clock=lambda: now[0])
-    progress(0.0, "Reading")
-    now[0] = 0.2
-    progress(0.01, "Sampling")  # too soon after the last line to be worth one
-    now[0] = 30.0
-    progress(0.25, "Sampling")
-    now[0] = 120.0
-    progress(1.0, "Sampling")
-    progress(1.0, "Sampling")
+    progress(0.0, "Loading the model")
+    now[0] = 0.5
+    progress(0.0, "Checking the card")  # what comes before the work is told at once
+    now[0] = 4.0
+    progress(0.0, "Checking the scan")
+    now[0] = 4.2
+    progress(0.01, "Slice 1 of 8")  # too soon after the last line to be worth one
+    now[0] = 34.0
+    progress(0.25, "Slice 2 of 8")
+    now[0] = 124.0
+    progress(1.0, "Writing")
+    progress(1.0, "Writing")
     assert stream.getvalue().splitlines() == [
-        "  0 %  Reading",
-        " 25 %  Sampling, 0:01:30 left",
-        "100 %  Sampling",
+        "  0 %  Loading the model",
+        "  0 %  Checking the card",
+        "  0 %  Checking the scan",
+        " 25 %  Slice 2 of 8, 0:01:30 left",
+        "100 %  Writing",
     ]
+
+
+def test_the_commands_start_without_what_only_some_of_them_need():
+    code = (
+        "import sys, microctsr_core.cli\n"
+        "assert {'torch', 'SimpleITK', 'matplotlib'}.isdisjoint(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], env=command_environment(), check=True)
 
 
 def test_python_dash_m_is_the_command():

@@ -50,6 +50,16 @@ def microctsr(
             "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
+    # Nothing here reads it: every command looks it up as it starts (see conduct).
+    while_stdin_open: Annotated[
+        bool,
+        typer.Option(
+            "--while-stdin-open",
+            help="Stop when standard input closes, as it does when the program that started this "
+            "one cancels or ends.",
+            show_default=False,
+        ),
+    ] = False,
 ) -> None:
     """Turn clinical CT of the ear into a micro-CT-like volume that says how far to trust it."""
 

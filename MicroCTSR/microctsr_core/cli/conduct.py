@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import _thread
 import functools
 import inspect
+import os
 import signal
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
 from ..errors import MicroCTSRError
+from ..io.atomic import discard_unfinished
 
 ERROR = 1
 INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
+STOPPED = "Stopped; nothing is left half written."
+
+_GRACE_SECONDS = 1.0  # in which a run that is to stop can do so by itself
+_WINDOWS_POLL_SECONDS = 0.2
 
 _DEBUG = inspect.Parameter(
     "debug",
@@ -26,22 +35,26 @@ _DEBUG = inspect.Parameter(
         bool, typer.Option("--debug", help="Show the traceback of an error.", show_default=False)
     ],
 )
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
 def well_behaved(command: Callable[..., None]) -> Callable[..., None]:
     """Decorate a command so that an error ends it in one plain line and exit status 1.
 
-    Ctrl-C ends it in one line and status 130. The command gets one more option, ``--debug``,
-    which shows the traceback as well.
+    Ctrl-C ends it in one line and status 130, and so does the end of standard input when the
+    application's option ``--while-stdin-open`` is given. The command gets one more option,
+    ``--debug``, which shows the traceback as well.
     """
 
-    def run(*, debug: bool = False, **options: Any) -> None:
+    def run(*, context: typer.Context, debug: bool = False, **options: Any) -> None:
         try:
+            if context.find_root().params.get("while_stdin_open"):
+                threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
             command(**options)
         except (typer.BadParameter, typer.Exit):
             raise  # usage, with status 2, is Typer's business
         except KeyboardInterrupt:
-            _end("Stopped; nothing is left half written.", INTERRUPTED, debug)
+            _end(STOPPED, INTERRUPTED, debug)
         except MicroCTSRError as error:
             _end(f"Error: {error}", ERROR, debug)
         except MemoryError:
@@ -60,8 +73,9 @@ def well_behaved(command: Callable[..., None]) -> Callable[..., None]:
         for name, parameter in inspect.signature(command).parameters.items()
     ]
     functools.update_wrapper(run, command)
-    vars(run)["__signature__"] = inspect.Signature([*parameters, _DEBUG])
-    run.__annotations__ = {**hints, "debug": _DEBUG.annotation}
+    vars(run)["__signature__"] = inspect.Signature([_CONTEXT, *parameters, _DEBUG])
+    added = {parameter.name: parameter.annotation for parameter in (_CONTEXT, _DEBUG)}
+    run.__annotations__ = {**hints, **added}
     return run
 
 
@@ -79,6 +93,33 @@ def end_politely_when_terminated() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def _stop_when_stdin_closes() -> None:
+    """Stop as at Ctrl-C; by force when a library does not let go of the main thread in time."""
+    _wait_for_end_of_stdin()
+    # Not SIGINT, which does nothing in a process that was started deaf to Ctrl-C.
+    _thread.interrupt_main(signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    discard_unfinished()
+    with suppress(OSError):  # who would read it may be gone
+        os.write(2, f"{STOPPED}\n".encode())
+    os._exit(INTERRUPTED)
+
+
+def _wait_for_end_of_stdin() -> None:
+    if sys.platform == "win32":
+        # While a read waits on a pipe, Windows lets nobody ask about that pipe; but libraries do
+        # so as they are loaded (numpy issue 24290), and would wait for ever.
+        import ctypes
+        import msvcrt
+
+        pipe = msvcrt.get_osfhandle(0)
+        while ctypes.windll.kernel32.PeekNamedPipe(pipe, None, 0, None, None, None):
+            time.sleep(_WINDOWS_POLL_SECONDS)
+        return
+    while os.read(0, 4096):
+        pass
 
 
 @contextmanager

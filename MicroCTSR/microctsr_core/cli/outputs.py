@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import WriteError
-from ..io import VOLUME_SUFFIXES, atomic_path, check_output, write_volume
+from ..io.atomic import atomic_path, check_output
 from .conduct import uninterrupted
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Outputs:
     consistency: Path | None = None
     preview: Path | None = None
     report: Path | None = None
+    compress: bool = True
 
     def paths(self) -> list[Path]:
         """The files named, in the order in which they are announced."""
@@ -48,6 +49,8 @@ class Outputs:
             WriteError: a suffix is unknown, two outputs are the same file, one is the input,
                 one exists and may not be replaced, or a folder cannot be written.
         """
+        from ..io.writing import VOLUME_SUFFIXES
+
         for path in (self.mean, self.uncertainty, self.consistency):
             _check_suffix(path, VOLUME_SUFFIXES, "a volume")
         _check_suffix(self.preview, (_PREVIEW_SUFFIX,), "the preview")
@@ -84,6 +87,8 @@ class Outputs:
         Raises:
             WriteError: a file cannot be written; then none of them appears.
         """
+        from ..io.writing import write_volume
+
         volumes = (
             (self.mean, result.mean),
             (self.uncertainty, result.uncertainty),
@@ -92,7 +97,8 @@ class Outputs:
         with ExitStack() as all_or_none:
             for path, volume in volumes:
                 if path is not None:
-                    write_volume(volume, all_or_none.enter_context(_staged(path)))
+                    temporary = all_or_none.enter_context(_staged(path))
+                    write_volume(volume, temporary, compress=self.compress)
             if self.preview is not None:
                 from ..preview import write_preview
 

@@ -39,7 +39,13 @@ def progress_on_stderr() -> Iterator[Report]:
 
 
 class PlainProgress:
-    """Lines such as `` 42 %  Sampling, 0:01:10 left`` for logs and for programs that listen."""
+    """Lines such as `` 42 %  Slice 3 of 8, 0:01:10 left`` for logs and for programs that listen.
+
+    Programs rely on the form: three characters of whole percents, `` %  ``, the message, and once
+    it can be told ``, H:MM:SS left``. The time left is estimated from when the work proper began,
+    that is from the last line of 0 %. What is said at 0 % is always printed; later lines come a
+    second apart.
+    """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -50,7 +56,9 @@ class PlainProgress:
 
     def __call__(self, fraction: float, message: str) -> None:
         now = self._clock()
-        if now - self._printed_at < SECONDS_BETWEEN_LINES and fraction < 1:
+        if fraction == 0:
+            self._start = now
+        elif now - self._printed_at < SECONDS_BETWEEN_LINES and fraction < 1:
             return
         line = f"{100 * fraction:3.0f} %  {message}"
         if line == self._printed:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..io import check_image, read_volume
 from . import options
 from .conduct import well_behaved
 from .outputs import Outputs
@@ -74,6 +73,9 @@ def superresolve(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist.", show_default=False)
     ] = False,
+    compress: Annotated[
+        bool, typer.Option(help="Write smaller files; without, they are written at once.")
+    ] = True,
 ) -> None:
     """Super-resolve a CT and say voxel by voxel how far to trust it."""
     settings: dict[str, Any] = {
@@ -86,8 +88,11 @@ def superresolve(
         "preset": preset,
     }
     size = options.read_spacing(spacing)
-    outputs = Outputs(output, uncertainty, consistency, preview, report)
+    outputs = Outputs(output, uncertainty, consistency, preview, report, compress)
     outputs.check(source, overwrite)
+    from ..io.checks import check_image
+    from ..io.reading import read_volume
+
     ct = read_volume(source, spacing=size, series=series)
     # The pipeline checks these too, but here the file has a name, and PyTorch is not yet loaded.
     check_image(ct, str(source))
@@ -123,6 +128,8 @@ def demo(
     )
     source = sample_volume_path()
     outputs.check(source, overwrite=True)
+    from ..io.reading import read_volume
+
     run(read_volume(source), model, outputs, settings, COCHLEA_SLICES)
 
 
@@ -134,16 +141,17 @@ def run(
     slices: Sequence[int] | None = None,
 ) -> None:
     """Super-resolve, write every output, and tell about it."""
-    # Imported here because they load PyTorch, which no other command should wait for.
-    from .. import superresolution as pipeline
-    from ..model import load_model
-    from ..resources import check_disk
-
-    model = load_model(model_name)
-    for folder in outputs.folders():
-        box, scale_mode = settings.get("box"), settings.get("scale_mode", "in-plane")
-        check_disk(ct, model, folder, box, scale_mode)
     with progress_on_stderr() as progress:
+        progress(0.0, "Loading the model")
+        # Imported here because they load PyTorch, which no other command should wait for.
+        from .. import superresolution as pipeline
+        from ..model import load_model
+        from ..resources import check_disk
+
+        model = load_model(model_name)
+        for folder in outputs.folders():
+            box, scale_mode = settings.get("box"), settings.get("scale_mode", "in-plane")
+            check_disk(ct, model, folder, box, scale_mode)
         result = pipeline.superresolve(ct, model, progress=progress, **settings)
         progress(1.0, "Writing")
         outputs.write(ct, result, model.card["scanner"]["noise_sd_hu"] or None, slices)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ..errors import WriteError
 
+_unfinished: set[Path] = set()
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -32,6 +34,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path).expanduser()
     temporary = path.with_name(_temporary_name(path))
+    _unfinished.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
@@ -40,6 +43,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise WriteError(_os_reason(path, error)) from error
     finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of every block still open, before the process ends by force."""
+    for temporary in list(_unfinished):
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
