@@ -27,8 +27,9 @@ from .errors import (
 from .volume import Box, Volume
 
 if TYPE_CHECKING:
+    from .card import list_models
     from .io import read_volume, write_volume
-    from .model import Model, list_models, load_model
+    from .model import Model, load_model
     from .superresolution import Result, superresolve
 
 __version__ = "0.1.0"
@@ -55,7 +56,7 @@ __all__ = [
 
 _LOADED_ON_FIRST_USE = {
     "Model": "model",
-    "list_models": "model",
+    "list_models": "card",
     "load_model": "model",
     "read_volume": "io.reading",
     "Result": "superresolution",

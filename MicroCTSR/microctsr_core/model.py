@@ -11,24 +11,18 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-import jsonschema
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from .card import CARD, DEFAULT_MODEL, WEIGHTS, check_card_schema, find_package, read_card
 from .errors import ModelError
 from .io.atomic import atomic_path
 from .networks import Generator, build
 from .preparation import Intensity, intensity_from_dict
-
-DEFAULT_MODEL = "ear"
-WEIGHTS = "weights.safetensors"
-CARD = "card.json"
-_BUNDLED = Path(__file__).parent / "models"
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +116,7 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
         >>> load_model().name
         'ear'
     """
-    folder = _find(name_or_path)
+    folder = find_package(name_or_path)
     card = read_card(folder)
     weights = _checked_weights(folder / WEIGHTS, card)
     try:
@@ -138,69 +132,6 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
             f"({first}); correct network.arguments in {CARD}."
         ) from None
     return Model(network, card, folder)
-
-
-def list_models() -> list[str]:
-    """Names of the bundled models, the default first."""
-    names = sorted(card.parent.name for card in _BUNDLED.glob(f"*/{CARD}"))
-    return sorted(names, key=lambda name: name != DEFAULT_MODEL)
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Read and check the card of a model package, without its weights.
-
-    Raises:
-        ModelError: the card is missing, is not JSON or does not follow the schema.
-    """
-    path = folder / CARD
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ModelError(
-            f"{folder} is not a model package: it has no readable {CARD}; "
-            f"give a folder with {WEIGHTS} and {CARD}."
-        ) from None
-    except ValueError as error:
-        raise ModelError(f"{path} is not valid JSON ({error}); restore the file.") from None
-    check_card_schema(card, str(path))
-    return cast(dict[str, Any], card)
-
-
-def check_card_schema(card: Any, name: str) -> None:
-    """Check a card against the schema.
-
-    Args:
-        card: the card as read from JSON.
-        name: what the message calls it.
-
-    Raises:
-        ModelError: names the key at fault and what is wrong with it.
-    """
-    error = jsonschema.exceptions.best_match(_validator().iter_errors(card))
-    if error is not None:
-        key = ".".join(str(part) for part in error.absolute_path)
-        place = f"at {key!r}" if key else "at its top level"
-        raise ModelError(f"{name} is not valid {place}: {error.message}; correct the card.")
-
-
-@cache
-def _validator() -> Any:
-    schema = json.loads((_BUNDLED / "card.schema.json").read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
-
-
-def _find(name_or_path: str | os.PathLike[str]) -> Path:
-    name = os.fspath(name_or_path)
-    if name in list_models():
-        return _BUNDLED / name
-    path = Path(name)
-    if path.is_dir():
-        return path
-    available = ", ".join(list_models()) or "none in this installation"
-    raise ModelError(
-        f"There is no model {name!r}; available models: {available}. "
-        f"You can also give the folder of a model package."
-    )
 
 
 def _checked_weights(path: Path, card: dict[str, Any]) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ class Result:
     Args:
         mean: prediction in HU, float32, on the finer grid with the box's outer corners.
         uncertainty: standard deviation over passes in HU, on the same grid.
-        consistency: result minus input in HU, on the box's own grid (see ``trust.consistency``).
+        consistency: result minus input in HU, on the box's own grid (see :mod:`.trust`).
         report: seconds per stage, passes, device, peak memory, model, warnings and settings;
             plain values that JSON can hold.
     """
@@ -100,7 +100,7 @@ def superresolve(
             model = model or load_model()
             settings.check(model)
             target = resolve_device(device)
-            warnings = check_card(ct, model)
+            warnings = check_card(ct, model.card)
             check_memory(ct, model, box, scale_mode, tile)
         with _timed(seconds, "preparation"):
             plan = plan_work(ct, model, box, settings)
@@ -109,7 +109,7 @@ def superresolve(
         with _timed(seconds, "consistency"):
             low, facts = ct.crop(box), _header(ct, model, box, settings)
             mean, uncertainty = _volumes(low, inferred, plan.factors, facts)
-            departure = consistency(mean, low, scanner_at(model, ct.spacing))
+            departure = consistency(mean, low, scanner_at(model.card, ct.spacing))
             departure = _labelled(departure, facts, "result brought back minus input, HU")
     if progress is not None:
         progress(1.0, "Done")

@@ -60,7 +60,7 @@ def test_model_info_prints_the_card(model):
 
 
 def test_model_list_names_the_bundled_models(model, monkeypatch):
-    monkeypatch.setattr("microctsr_core.model.list_models", lambda: [model])
+    monkeypatch.setattr("microctsr_core.card.list_models", lambda: [model])
     header, line = run("model", "list").stdout.splitlines()
     assert header.split() == ["NAME", "VERSION", "SCALE", "DESCRIPTION"]
     assert "1.0.0" in line

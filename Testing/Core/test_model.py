@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from microctsr_core import Model, ModelError, WriteError, list_models, load_model
-from microctsr_core.model import read_card
+from microctsr_core.card import find_package, load_card, read_card
 from microctsr_core.preparation import HUWindow
 from toy_models import make_card, make_model, make_network
 
@@ -71,7 +71,7 @@ def test_an_invalid_card_is_not_saved(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_lists_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microctsr_core.model.list_models", lambda: ["ear", "mouse"])
+    monkeypatch.setattr("microctsr_core.card.list_models", lambda: ["ear", "mouse"])
     with pytest.raises(ModelError, match="no model 'nose'; available models: ear, mouse"):
         load_model("nose")
 
@@ -141,6 +141,21 @@ def test_a_card_that_is_not_json_is_refused(package: Path) -> None:
     (package / "card.json").write_text("{")
     with pytest.raises(ModelError, match=r"card\.json is not valid JSON"):
         read_card(package)
+    (package / "card.json").write_text("[]")
+    with pytest.raises(ModelError, match=r"card\.json is not a JSON object"):
+        load_card(package)
+
+
+def test_a_card_is_read_unchecked_by_programs_that_cannot_check_it(package: Path) -> None:
+    edit_card(package, lambda c: c.pop("scale"))
+    assert load_card(package)["name"] == "toy"
+    with pytest.raises(ModelError, match="'scale' is a required property"):
+        read_card(package)
+
+
+def test_a_package_is_found_by_name_or_by_folder(package: Path) -> None:
+    assert find_package(package) == find_package(str(package)) == package
+    assert load_card(find_package()) == load_model().card
 
 
 def test_a_network_that_does_not_exist_or_does_not_fit_its_weights_is_refused(

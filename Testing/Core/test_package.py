@@ -14,10 +14,13 @@ from command_line import command_environment
 # What a program that has installed nothing yet, such as Slicer's own process, may use.
 LIGHT = (
     "microctsr_core",
+    "microctsr_core.card",
     "microctsr_core.errors",
     "microctsr_core.io",
     "microctsr_core.io.raw_nrrd",
     "microctsr_core.sample",
+    "microctsr_core.trust",
+    "microctsr_core.trust.card_check",
     "microctsr_core.volume",
 )
 HEAVY = (

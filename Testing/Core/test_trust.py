@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from microctsr_core import GeometryError, Model, ResourceError, Volume, resources, superresolve
+from microctsr_core import GeometryError, ResourceError, Volume, resources, superresolve
 from microctsr_core.resources import (
     check_disk,
     check_memory,
@@ -24,7 +24,7 @@ from microctsr_core.resources import (
 )
 from microctsr_core.trust import bring_back, check_card, consistency, scanner_at
 from microctsr_core.volume import parse_box
-from toy_models import make_card, make_model, make_network
+from toy_models import make_card, make_model
 
 SCANNER = {"psf_sigma_mm": 0.2, "noise_sd_hu": 50.0}
 
@@ -97,17 +97,16 @@ def test_consistency_with_another_part_of_the_scan_is_refused() -> None:
 
 def test_the_point_spread_follows_the_voxel_size_where_the_card_gives_two() -> None:
     card = make_card(scanner={"psf_sigma_mm": [0.18, 0.22], "noise_sd_hu": 50})
-    model = Model(make_network(), card)
-    assert scanner_at(model, (0.7, 0.25, 0.25))["psf_sigma_mm"] == pytest.approx(0.2)
-    assert scanner_at(model, (0.7, 0.6, 0.6))["psf_sigma_mm"] == pytest.approx(0.22)
-    assert scanner_at(make_model(), (0.7, 0.6, 0.6)) == SCANNER
+    assert scanner_at(card, (0.7, 0.25, 0.25))["psf_sigma_mm"] == pytest.approx(0.2)
+    assert scanner_at(card, (0.7, 0.6, 0.6))["psf_sigma_mm"] == pytest.approx(0.22)
+    assert scanner_at(make_card(), (0.7, 0.6, 0.6)) == SCANNER
 
 
 # Card check
 
 
 def test_a_scan_like_those_of_the_training_raises_no_warning() -> None:
-    assert check_card(scan(modality="CT"), make_model()) == []
+    assert check_card(scan(modality="CT"), make_card()) == []
 
 
 @pytest.mark.parametrize(
@@ -124,7 +123,7 @@ def test_a_scan_like_those_of_the_training_raises_no_warning() -> None:
     ],
 )
 def test_what_lies_outside_the_card_is_said_in_one_sentence(volume: Volume, said: str) -> None:
-    warnings = check_card(volume, make_model())
+    warnings = check_card(volume, make_card())
     assert len(warnings) == 1
     assert re.search(said, warnings[0])
     assert warnings[0].endswith(".")
@@ -132,14 +131,16 @@ def test_what_lies_outside_the_card_is_said_in_one_sentence(volume: Volume, said
 
 def test_a_network_that_looks_at_tile_statistics_says_so() -> None:
     assert any(
-        "own statistics" in w for w in check_card(scan(), make_model("resnet", norm="instance"))
+        "own statistics" in w
+        for w in check_card(scan(), make_model("resnet", norm="instance").card)
     )
-    assert any("no dropout" in w for w in check_card(scan(), make_model("resnet", dropout="none")))
+    without = make_model("resnet", dropout="none").card
+    assert any("no dropout" in w for w in check_card(scan(), without))
 
 
 def test_a_model_with_statistics_of_its_own_is_not_asked_for_hounsfield_units() -> None:
-    model = Model(make_network(), make_card(intensity={"kind": "zscore_unit"}))
-    assert check_card(scan(low=0, high=255), model) == []
+    card = make_card(intensity={"kind": "zscore_unit"})
+    assert check_card(scan(low=0, high=255), card) == []
 
 
 # Needs

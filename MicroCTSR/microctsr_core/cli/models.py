@@ -14,11 +14,11 @@ from .conduct import well_behaved
 @well_behaved
 def list_() -> None:
     """List the bundled models, the default first."""
-    from ..model import list_models, load_model
+    from ..card import find_package, list_models, read_card
 
     rows = [("NAME", "VERSION", "SCALE", "DESCRIPTION")]
     for name in list_models():
-        card = load_model(name).card
+        card = read_card(find_package(name))
         rows.append((name, card["version"], f"x{card['scale']}", card["description"]))
     widths = [max(len(row[n]) for row in rows) + 2 for n in range(3)]
     for row in rows:

@@ -141,6 +141,9 @@ def run(
     slices: Sequence[int] | None = None,
 ) -> None:
     """Super-resolve, write every output, and tell about it."""
+    from ..card import find_package, read_card
+
+    read_card(find_package(model_name))  # so that a wrong name is told before PyTorch is loaded
     with progress_on_stderr() as progress:
         progress(0.0, "Loading the model")
         # Imported here because they load PyTorch, which no other command should wait for.
