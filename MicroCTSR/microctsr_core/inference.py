@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .cost import AUTO_PASSES, default_tile
 from .errors import Cancelled, MicroCTSRError, ResourceError
 from .model import Model
 from .networks import Generator
-from .planes import PlaneStacks, input_region
+from .planes import PlaneStacks, input_refinement
 from .posterior import (
     ChannelMasks,
     ElementMasks,
@@ -32,8 +33,7 @@ from .posterior import (
 )
 from .preparation import Intensity, fine_factors
 from .reconstruction import PatchAverage, matched_to_input, patches, smoothed
-from .resources import default_tile
-from .tiles import Region, Tile, bounds, cover, relative
+from .tiles import Region, Tile, bounds, cover, region_of, relative
 from .volume import Box, Volume
 
 ScaleMode: TypeAlias = Literal["in-plane", "isotropic"]
@@ -44,8 +44,6 @@ Cancel: TypeAlias = Callable[[], bool]
 PAPER_PASSES = 100
 # An uncertainty below this is none to a reader of CT, however badly it is known.
 _NEGLIGIBLE_HU = 1.0
-# What "auto" takes for normal samples, until the first tile tells better.
-_FIRST_GUESS_PASSES = 24
 _INFERENCE_SHARE = 0.98  # of the progress bar; the rest is for what follows
 
 
@@ -124,11 +122,11 @@ class Inferred:
 def plan_work(ct: Volume, model: Model, box: Box, settings: Settings) -> Plan:
     """Cut a box into planes and tiles, and read and scale what they need of the scan."""
     network = model.network
-    region = input_region(model, box)
+    region = region_of(box, input_refinement(model))
     if settings.preset == "paper":
         tiles = patches(region)
     else:
-        edge = settings.tile or default_tile(model)
+        edge = settings.tile or default_tile(network.scale)
         tiles = cover(region, edge, network.radius, getattr(network, "stride", 1))
     read = bounds(tiles)
     factors = fine_factors(ct.spacing, model.scale, settings.scale_mode)
@@ -178,7 +176,8 @@ class Watch:
         self._steps = self._planes * len(plan.tiles)
         self._done = 0
         self._passes = 0
-        guess = _FIRST_GUESS_PASSES if settings.samples == "auto" else settings.samples
+        # Until the first tile tells better.
+        guess = AUTO_PASSES if settings.samples == "auto" else settings.samples
         self._guess = float(guess)
 
     def after_pass(self, passes: int) -> None:

@@ -83,13 +83,6 @@ def input_refinement(model: Model) -> int:
     return model.scale // model.network.scale
 
 
-def input_region(model: Model, box: Box) -> Region:
-    """Rows and columns of a box, in pixels of the network's input grid."""
-    refinement = input_refinement(model)
-    rows, columns = ((first * refinement, last * refinement) for first, last in box[1:])
-    return rows, columns
-
-
 def _input_positions(wanted: tuple[int, int], refinement: int) -> NDArray[np.float64]:
     """Where pixels of the network's input grid lie, in pixels of the scan."""
     return (np.arange(*wanted) + 0.5) / refinement - 0.5

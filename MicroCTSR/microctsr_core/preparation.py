@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from .errors import MicroCTSRError
-from .volume import Box, Triple, Volume
+from .volume import Box, Triple
 
 # A cubic spline's weights fall by 0.27 from sample to sample: after 16, none is left in float32.
 SPLINE_REACH = 16
@@ -24,9 +24,9 @@ _NEGLIGIBLE_WEIGHT = 1e-9
 _OTSU_SAMPLES = 2_000_000
 
 
-def whole_box(volume: Volume) -> Box:
-    """The box that holds a whole volume."""
-    k, j, i = volume.shape
+def whole_box(shape: Sequence[int]) -> Box:
+    """The box that holds a whole volume of a shape (k, j, i)."""
+    k, j, i = shape
     return ((0, k), (0, j), (0, i))
 
 

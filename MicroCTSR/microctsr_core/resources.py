@@ -1,67 +1,44 @@
-"""What a run needs, told before it starts: memory, disk, and the device.
-
-Estimates are upper bounds from the sizes of the arrays that a run really holds; they do not grow
-with the number of passes.
-"""
+"""What a run needs, compared before it starts with what this computer has."""
 
 from __future__ import annotations
 
 import math
 import os
 import shutil
-import sys
 from bisect import bisect_right
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import psutil
 import torch
 from torch import Tensor, nn
 
+from .cost import Footprint, Needs, needs
 from .errors import ResourceError
+from .memory import free_memory_bytes
 from .model import Model
 from .networks import Generator
-from .planes import input_refinement, input_region
-from .preparation import SPLINE_REACH, fine_factors, whole_box
-from .tiles import bounds, cover
+from .posterior import has_dropout
+from .preparation import whole_box
 from .volume import Box, Volume
 
-# Mean and uncertainty, and the copy that a file format makes of one while it is written.
-_HELD_VOLUMES = 3
-_WRITTEN_VOLUMES = 2
-_BYTES = 4
-# The plane at work: its mean and variance, put together and turned into HU in double precision.
-_PLANE_BYTES = 5 * 8
-# Double-precision moments of a tile, with the pass that is being added.
-_MOMENTS_BYTES = 6 * 8
 # A layer's input, output, and the library's rearranged copies of both.
 _LAYER_COPIES = 5
+_BYTES = 4
 _PROBE = 32
-# Where Linux tells a container its limit and its use, in which files read lately count as used:
-# control groups of version 2 and 1.
-_CONTAINER_MEMORY = (
-    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
-    (
-        Path("/sys/fs/cgroup/memory"),
-        "memory.limit_in_bytes",
-        "memory.usage_in_bytes",
-        "total_inactive_file",
-    ),
-)
 
 
-@dataclass(frozen=True)
-class Needs:
-    """Bytes of memory during a run, and bytes on disk for its results (uncompressed)."""
-
-    memory: int
-    disk: int
-
-
-def default_tile(model: Model) -> int:
-    """Tile edge in pixels of the network's input grid: large tiles waste little on their halo."""
-    return 128 if model.network.scale > 1 else 512
+def footprint(model: Model) -> Footprint:
+    """What of a model decides on the work; its working memory is measured on a small input."""
+    network = model.network
+    return Footprint(
+        scale=model.scale,
+        network_scale=network.scale,
+        in_slices=network.in_slices,
+        radius=network.radius,
+        stride=getattr(network, "stride", 1),
+        dropout=has_dropout(network),
+        layer_bytes=_layer_bytes(network),
+    )
 
 
 def estimate(
@@ -80,7 +57,7 @@ def estimate(
         scale_mode: ``"in-plane"`` or ``"isotropic"``.
         tile: edge of a tile in pixels of the network's input grid.
     """
-    return _needs(ct, model, box or whole_box(ct), scale_mode, tile, _layer_bytes(model.network))
+    return needs(ct.shape, ct.spacing, box, footprint(model), scale_mode, tile)
 
 
 def check_memory(
@@ -147,30 +124,6 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def free_memory_bytes() -> int:
-    """Memory that this process may still take: the computer's, or what its container has left."""
-    free = int(psutil.virtual_memory().available)
-    for folder, limit, usage, cache in _CONTAINER_MEMORY:
-        try:
-            ceiling, used = (int((folder / name).read_text()) for name in (limit, usage))
-            lines = (folder / "memory.stat").read_text().splitlines()
-            reclaimable = int(dict(line.split() for line in lines)[cache])
-        except (OSError, ValueError, KeyError):
-            continue  # no container, or one without a limit
-        free = min(free, max(0, ceiling - used + reclaimable))
-    return free
-
-
-def peak_memory_bytes() -> int:
-    """The most memory this process has held so far, in bytes."""
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource  # exists on Unix only
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # kilobytes on Linux
-
-
 def _check(
     ct: Volume,
     model: Model,
@@ -181,18 +134,18 @@ def _check(
     available: int,
     where: str,
 ) -> Needs:
-    layer_bytes = _layer_bytes(model.network)
-    box = ct.check_box(box or whole_box(ct))
-    needs = _needs(ct, model, box, scale_mode, tile, layer_bytes)
-    if getattr(needs, kind) <= available:
-        return needs
+    plain = footprint(model)
+    box = ct.check_box(box or whole_box(ct.shape))
+    told = needs(ct.shape, ct.spacing, box, plain, scale_mode, tile)
+    if getattr(told, kind) <= available:
+        return told
 
     def need(thousandths: int) -> int:
         smaller = _shrunk(box, thousandths / 1000)
-        return int(getattr(_needs(ct, model, smaller, scale_mode, tile, layer_bytes), kind))
+        return int(getattr(needs(ct.shape, ct.spacing, smaller, plain, scale_mode, tile), kind))
 
     start = (
-        f"The result needs about {_gigabytes(getattr(needs, kind))} of {kind}, but only "
+        f"The result needs about {_gigabytes(getattr(told, kind))} of {kind}, but only "
         f"{_gigabytes(available)} are {where}"
     )
     # The largest share of the box's edges that fits, to a thousandth.
@@ -201,33 +154,6 @@ def _check(
         raise ResourceError(f"{start}, too little for any box; free some {kind} first.")
     fitting = ",".join(f"{first}:{last}" for first, last in _shrunk(box, share / 1000))
     raise ResourceError(f"{start}; the box {fitting} would fit.")
-
-
-def _needs(
-    ct: Volume, model: Model, box: Box, scale_mode: str, tile: int | None, layer_bytes: float
-) -> Needs:
-    network = model.network
-    factors = fine_factors(ct.spacing, model.scale, scale_mode)
-    extents = [last - first for first, last in box]
-    fine_voxels = math.prod(extents) * math.prod(factors)
-    refinement = input_refinement(model)
-    stride = getattr(network, "stride", 1)
-    region = input_region(model, box)
-    tiles = cover(region, tile or default_tile(model), network.radius, stride)
-    read = max(_area(piece.read) for piece in tiles)
-    written = max(_area(piece.write) for piece in tiles) * network.scale**2
-    margin = 2 * (network.radius // refinement + SPLINE_REACH)
-    slab = math.prod(n + margin for n in extents)
-    stack = network.in_slices * _area(bounds(tiles))
-    memory = (
-        _HELD_VOLUMES * _BYTES * fine_voxels
-        + _PLANE_BYTES * fine_voxels // (extents[0] * factors[0])
-        + 3 * _BYTES * slab  # in single precision, and in double while it is scaled
-        + 3 * _BYTES * stack  # interpolated, padded, and on its way to the device
-        + int(layer_bytes * read)
-        + _MOMENTS_BYTES * written
-    )
-    return Needs(memory, _WRITTEN_VOLUMES * _BYTES * fine_voxels + _BYTES * math.prod(extents))
 
 
 def _layer_bytes(network: Generator) -> float:
@@ -259,11 +185,6 @@ def _shrunk(box: Box, share: float) -> Box:
         start = first + (last - first - length) // 2
         ranges.append((start, start + length))
     return (ranges[0], ranges[1], ranges[2])
-
-
-def _area(region: tuple[tuple[int, int], tuple[int, int]]) -> int:
-    (j0, j1), (i0, i1) = region
-    return (j1 - j0) * (i1 - i0)
 
 
 def _gigabytes(count: int) -> str:

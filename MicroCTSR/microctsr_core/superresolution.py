@@ -13,10 +13,11 @@ import numpy as np
 
 from .inference import Cancel, Inferred, Preset, Progress, ScaleMode, Settings, infer, plan_work
 from .io.checks import check_image
+from .memory import peak_memory_bytes
 from .model import Model, load_model
 from .posterior import Samples
 from .preparation import whole_box
-from .resources import check_memory, peak_memory_bytes, resolve_device
+from .resources import check_memory, resolve_device
 from .trust import check_card, consistency, scanner_at
 from .volume import Box, Volume
 
@@ -96,7 +97,7 @@ def superresolve(
     with _timed(seconds, "total"):
         with _timed(seconds, "checks"):
             check_image(ct)
-            box = ct.check_box(box if box is not None else whole_box(ct))
+            box = ct.check_box(box if box is not None else whole_box(ct.shape))
             model = model or load_model()
             settings.check(model)
             target = resolve_device(device)

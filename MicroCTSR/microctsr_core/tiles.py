@@ -17,6 +17,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .volume import Box
+
 BLOCK = 32
 """Edge of the squares in which the number of passes is decided, and of which tiles consist."""
 
@@ -69,6 +71,12 @@ def cover(region: Region, tile: int, halo: int, stride: int = 1, block: int = BL
         )
         for rows, columns in _grid(*region, edge, block)
     ]
+
+
+def region_of(box: Box, refinement: int) -> Region:
+    """Rows and columns of a box of the scan, ``refinement`` pixels per voxel."""
+    rows, columns = ((first * refinement, last * refinement) for first, last in box[1:])
+    return rows, columns
 
 
 def bounds(tiles: Sequence[Tile]) -> Region:

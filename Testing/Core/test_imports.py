@@ -25,7 +25,8 @@ import sys
 there = sys.stdlib_module_names | {"numpy", "scipy", "microctsr_core"}
 class Refusal:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in there:
+        # Python keeps what it was built with in a module whose name tells of the platform.
+        if name.partition(".")[0] not in there and not name.startswith("_sysconfigdata_"):
             raise ModuleNotFoundError(f"{name} is not installed")
 sys.meta_path.insert(0, Refusal())
 """

@@ -15,6 +15,7 @@ from command_line import command_environment
 LIGHT = (
     "microctsr_core",
     "microctsr_core.card",
+    "microctsr_core.cost",
     "microctsr_core.errors",
     "microctsr_core.io",
     "microctsr_core.io.raw_nrrd",

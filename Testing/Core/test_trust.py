@@ -13,15 +13,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from microctsr_core import GeometryError, ResourceError, Volume, resources, superresolve
-from microctsr_core.resources import (
-    check_disk,
-    check_memory,
-    estimate,
-    free_memory_bytes,
-    peak_memory_bytes,
-    resolve_device,
-)
+from microctsr_core import GeometryError, ResourceError, Volume, memory, superresolve
+from microctsr_core.memory import free_memory_bytes, peak_memory_bytes
+from microctsr_core.resources import check_disk, check_memory, estimate, resolve_device
 from microctsr_core.trust import bring_back, check_card, consistency, scanner_at
 from microctsr_core.volume import parse_box
 from toy_models import make_card, make_model
@@ -189,7 +183,7 @@ def test_a_container_has_what_its_limit_leaves(
     }.items():
         (tmp_path / name).write_text(text)
     group = (tmp_path, "memory.max", "memory.current", "inactive_file")
-    monkeypatch.setattr(resources, "_CONTAINER_MEMORY", (group,))
+    monkeypatch.setattr(memory, "_CONTAINER_MEMORY", (group,))
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10**12))
     assert free_memory_bytes() == (free or 10**12)
 

@@ -1,0 +1,196 @@
+"""What a run needs, as arithmetic: memory, disk, time, and the grid of the result.
+
+Nothing here needs PyTorch or looks at the computer. A program without them gets a model's
+:class:`Footprint` and :class:`Speed` from ``microctsr model cost`` and can then say for every box,
+while it is drawn, what it would take.
+
+Memory is an upper bound from the sizes of the arrays that a run really holds; it does not grow
+with the number of passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .preparation import SPLINE_REACH, fine_factors, whole_box
+from .tiles import Region, Tile, bounds, cover, region_of
+from .volume import Box, Triple
+
+AUTO_PASSES = 24
+"""What "auto" takes where samples are normal (see ``posterior.settled``): the best first guess."""
+
+# Mean and uncertainty, and the copy that a file format makes of one while it is written.
+_HELD_VOLUMES = 3
+_WRITTEN_VOLUMES = 2
+_BYTES = 4
+# The plane at work: its mean and variance, put together and turned into HU in double precision.
+_PLANE_BYTES = 5 * 8
+# Double-precision moments of a tile, with the pass that is being added.
+_MOMENTS_BYTES = 6 * 8
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What of a model decides on the work, in plain numbers (see ``resources.footprint``).
+
+    Args:
+        scale: fine voxels per voxel in the plane.
+        network_scale: output pixels per input pixel of the network; 1 on the high grid.
+        in_slices: planes read for one output plane.
+        radius: halo of a tile in pixels of the network's input.
+        stride: grid on which tiles start.
+        dropout: whether passes differ; without, one is run.
+        layer_bytes: working memory per pixel of the network's input.
+    """
+
+    scale: int
+    network_scale: int
+    in_slices: int
+    radius: int
+    stride: int
+    dropout: bool
+    layer_bytes: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds per million pixels that the network reads, on one computer and device."""
+
+    encode_s_per_megapixel: float
+    pass_s_per_megapixel: float
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes of memory during a run, and bytes on disk for its results (uncompressed)."""
+
+    memory: int
+    disk: int
+
+
+def default_tile(network_scale: int) -> int:
+    """Tile edge in pixels of the network's input grid: large tiles waste little on their halo."""
+    return 128 if network_scale > 1 else 512
+
+
+def result_grid(
+    shape: Sequence[int], spacing: Triple, scale: int, scale_mode: str = "in-plane"
+) -> tuple[tuple[int, int, int], Triple]:
+    """Shape and spacing of what super-resolving a box gives, both ordered (k, j, i).
+
+    Args:
+        shape: voxels of the box, (k, j, i).
+        spacing: of the scan in mm, (k, j, i).
+        scale: of the model.
+        scale_mode: ``"in-plane"`` or ``"isotropic"``.
+
+    Example:
+        >>> result_grid((8, 48, 48), (0.7, 0.3125, 0.3125), 8)
+        ((8, 384, 384), (0.7, 0.0390625, 0.0390625))
+    """
+    factors = fine_factors(spacing, scale, scale_mode)
+    k, j, i = (n * factor for n, factor in zip(shape, factors, strict=True))
+    dk, dj, di = (step / factor for step, factor in zip(spacing, factors, strict=True))
+    return (k, j, i), (dk, dj, di)
+
+
+def needs(
+    shape: Sequence[int],
+    spacing: Triple,
+    box: Box | None,
+    footprint: Footprint,
+    scale_mode: str = "in-plane",
+    tile: int | None = None,
+) -> Needs:
+    """What super-resolving a box needs, beyond the scan and the model that are already there.
+
+    Args:
+        shape: voxels of the scan, (k, j, i).
+        spacing: of the scan in mm, (k, j, i).
+        box: voxels to super-resolve; the whole scan when ``None``.
+        footprint: of the model.
+        scale_mode: ``"in-plane"`` or ``"isotropic"``.
+        tile: edge of a tile in pixels of the network's input grid.
+    """
+    box = box or whole_box(shape)
+    extents = _extents(box)
+    fine_shape, _ = result_grid(extents, spacing, footprint.scale, scale_mode)
+    fine_voxels = math.prod(fine_shape)
+    tiles = _tiles(box, footprint, tile)
+    read = max(_area(piece.read) for piece in tiles)
+    written = max(_area(piece.write) for piece in tiles) * footprint.network_scale**2
+    margin = 2 * (footprint.radius // _refinement(footprint) + SPLINE_REACH)
+    slab = math.prod(n + margin for n in extents)
+    stack = footprint.in_slices * _area(bounds(tiles))
+    memory = (
+        _HELD_VOLUMES * _BYTES * fine_voxels
+        + _PLANE_BYTES * fine_voxels // fine_shape[0]
+        + 3 * _BYTES * slab  # in single precision, and in double while it is scaled
+        + 3 * _BYTES * stack  # interpolated, padded, and on its way to the device
+        + int(footprint.layer_bytes * read)
+        + _MOMENTS_BYTES * written
+    )
+    return Needs(memory, _WRITTEN_VOLUMES * _BYTES * fine_voxels + _BYTES * math.prod(extents))
+
+
+def run_pixels(
+    shape: Sequence[int],
+    spacing: Triple,
+    box: Box | None,
+    footprint: Footprint,
+    scale_mode: str = "in-plane",
+    tile: int | None = None,
+) -> int:
+    """Pixels that the network reads in each pass over a box: every plane, tile and halo."""
+    box = box or whole_box(shape)
+    planes = _extents(box)[0] * fine_factors(spacing, footprint.scale, scale_mode)[0]
+    return planes * sum(_area(piece.read) for piece in _tiles(box, footprint, tile))
+
+
+def seconds(
+    shape: Sequence[int],
+    spacing: Triple,
+    box: Box | None,
+    footprint: Footprint,
+    speed: Speed,
+    passes: float = AUTO_PASSES,
+    scale_mode: str = "in-plane",
+    tile: int | None = None,
+) -> float:
+    """About how long super-resolving a box takes, start of the program not counted.
+
+    Args:
+        shape: voxels of the scan, (k, j, i).
+        spacing: of the scan in mm, (k, j, i).
+        box: voxels to super-resolve; the whole scan when ``None``.
+        footprint: of the model.
+        speed: of the model on the device that is to run it.
+        passes: per tile.
+        scale_mode: ``"in-plane"`` or ``"isotropic"``.
+        tile: edge of a tile in pixels of the network's input grid.
+    """
+    megapixels = run_pixels(shape, spacing, box, footprint, scale_mode, tile) / 1e6
+    passes = passes if footprint.dropout else 1
+    return megapixels * (speed.encode_s_per_megapixel + passes * speed.pass_s_per_megapixel)
+
+
+def _tiles(box: Box, footprint: Footprint, tile: int | None) -> list[Tile]:
+    edge = tile or default_tile(footprint.network_scale)
+    region = region_of(box, _refinement(footprint))
+    return cover(region, edge, footprint.radius, footprint.stride)
+
+
+def _refinement(footprint: Footprint) -> int:
+    return footprint.scale // footprint.network_scale
+
+
+def _extents(box: Box) -> tuple[int, int, int]:
+    (k0, k1), (j0, j1), (i0, i1) = box
+    return k1 - k0, j1 - j0, i1 - i0
+
+
+def _area(region: Region) -> int:
+    (j0, j1), (i0, i1) = region
+    return (j1 - j0) * (i1 - i0)

@@ -1,0 +1,44 @@
+"""Memory of this computer and this process; PyTorch is not needed to ask."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psutil
+
+# Where Linux tells a container its limit and its use, in which files read lately count as used:
+# control groups of version 2 and 1.
+_CONTAINER_MEMORY = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (
+        Path("/sys/fs/cgroup/memory"),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+
+
+def free_memory_bytes() -> int:
+    """Memory that this process may still take: the computer's, or what its container has left."""
+    free = int(psutil.virtual_memory().available)
+    for folder, limit, usage, cache in _CONTAINER_MEMORY:
+        try:
+            ceiling, used = (int((folder / name).read_text()) for name in (limit, usage))
+            lines = (folder / "memory.stat").read_text().splitlines()
+            reclaimable = int(dict(line.split() for line in lines)[cache])
+        except (OSError, ValueError, KeyError):
+            continue  # no container, or one without a limit
+        free = min(free, max(0, ceiling - used + reclaimable))
+    return free
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process has held so far, in bytes."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # exists on Unix only
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # kilobytes on Linux

@@ -1,0 +1,70 @@
+"""What a run needs, told as plain arithmetic to programs that have no PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from microctsr_core import Volume, superresolve
+from microctsr_core.cost import Footprint, Speed, needs, result_grid, run_pixels, seconds
+from microctsr_core.resources import estimate, footprint
+from toy_models import make_model
+
+SPACING = (0.7, 0.3, 0.3)
+PLAIN = Footprint(
+    scale=8,
+    network_scale=8,
+    in_slices=5,
+    radius=19,
+    stride=1,
+    dropout=True,
+    layer_bytes=20_000.0,
+)
+SPEED = Speed(encode_s_per_megapixel=10.0, pass_s_per_megapixel=2.0)
+
+
+@pytest.mark.parametrize("mode", ["in-plane", "isotropic"])
+def test_the_grid_told_is_that_of_the_result(mode: str) -> None:
+    values = np.random.default_rng(0).normal(0, 500, (4, 9, 10)).astype(np.float32)
+    box = ((1, 3), (2, 8), (0, 10))
+    result = superresolve(
+        Volume(values, SPACING), make_model(), box=box, samples=1, device="cpu", scale_mode=mode
+    )
+    shape, spacing = result_grid((2, 6, 10), SPACING, 8, mode)
+    assert shape == result.mean.shape
+    assert spacing == pytest.approx(result.mean.spacing)
+
+
+def test_pixels_are_those_of_every_plane_and_tile_with_its_halo() -> None:
+    box = ((3, 7), (0, 48), (96, 160))
+    assert run_pixels((9, 200, 200), SPACING, box, PLAIN) == 4 * (48 + 38) * (64 + 38)
+    halves = run_pixels((9, 200, 200), SPACING, box, PLAIN, tile=32)
+    assert halves == 4 * ((32 + 38) + (16 + 38)) * 2 * (32 + 38)
+    fine_slices = round(0.7 * 8 / 0.3)
+    isotropic = run_pixels((9, 200, 200), SPACING, box, PLAIN, "isotropic")
+    assert isotropic == fine_slices * 4 * (48 + 38) * (64 + 38)
+    high = replace(PLAIN, network_scale=1)
+    assert run_pixels((9, 200, 200), SPACING, box, high) == 4 * (8 * 48 + 38) * (8 * 64 + 38)
+
+
+def test_time_grows_with_the_passes_and_not_without_dropout() -> None:
+    box = ((0, 1), (0, 62), (0, 62))
+    megapixels = 100 * 100 / 1e6
+    scan = ((1, 62, 62), SPACING)
+    assert seconds(*scan, box, PLAIN, SPEED, passes=10) == pytest.approx(megapixels * 30)
+    assert seconds(*scan, None, PLAIN, SPEED) == pytest.approx(megapixels * (10 + 24 * 2))
+    certain = replace(PLAIN, dropout=False)
+    assert seconds(*scan, box, certain, SPEED, passes=10) == pytest.approx(megapixels * 12)
+
+
+def test_a_model_and_its_footprint_need_the_same() -> None:
+    model = make_model()
+    told = Footprint(**asdict(footprint(model)))
+    scan = Volume(np.zeros((5, 20, 30), np.int16), SPACING)
+    box = ((0, 2), (3, 20), (3, 30))
+    assert needs(scan.shape, scan.spacing, box, told) == estimate(scan, model, box)
+    whole = needs(scan.shape, scan.spacing, None, told, "isotropic")
+    assert whole == estimate(scan, model, scale_mode="isotropic")
+    assert not footprint(make_model("resnet", dropout="none")).dropout
