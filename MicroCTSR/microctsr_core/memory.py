@@ -1,11 +1,12 @@
-"""Memory of this computer and this process; PyTorch is not needed to ask."""
+"""Memory of this computer and this process.
+
+Only psutil is needed to ask, and only when asked.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-
-import psutil
 
 # Where Linux tells a container its limit and its use, in which files read lately count as used:
 # control groups of version 2 and 1.
@@ -22,6 +23,8 @@ _CONTAINER_MEMORY = (
 
 def free_memory_bytes() -> int:
     """Memory that this process may still take: the computer's, or what its container has left."""
+    import psutil
+
     free = int(psutil.virtual_memory().available)
     for folder, limit, usage, cache in _CONTAINER_MEMORY:
         try:
@@ -37,6 +40,8 @@ def free_memory_bytes() -> int:
 def peak_memory_bytes() -> int:
     """The most memory this process has held so far, in bytes."""
     if sys.platform == "win32":
+        import psutil
+
         return int(psutil.Process().memory_info().peak_wset)
     import resource  # exists on Unix only
 

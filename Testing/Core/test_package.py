@@ -19,6 +19,7 @@ LIGHT = (
     "microctsr_core.errors",
     "microctsr_core.io",
     "microctsr_core.io.raw_nrrd",
+    "microctsr_core.memory",
     "microctsr_core.sample",
     "microctsr_core.trust",
     "microctsr_core.trust.card_check",
