@@ -13,7 +13,7 @@ import slicer.util
 from PySide6.QtCore import qInstallMessageHandler
 from shiboken6 import Shiboken
 
-from . import answers as answering
+from . import answering
 from . import ctk_sliders, ctk_widgets, parameter_node, pythonqt, qmrml_widgets, scripted_module
 from . import modules as module_kinds
 from . import qt as qt_module
