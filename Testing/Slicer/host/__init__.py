@@ -3,6 +3,8 @@
 ``start()`` makes it; the functions here use it. One process holds one host.
 """
 
+import importlib
+
 from .libraries import HostUnavailable, require
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "loadModule",
     "longestBlock",
     "openModule",
+    "pictures",
     "pump",
     "reload",
     "require",
@@ -46,6 +49,8 @@ def __getattr__(name):
         from . import event_loop
 
         return getattr(event_loop, name)
+    if _started is not None and name == "pictures":
+        return importlib.import_module(".pictures", __name__)
     if _started is not None and name in (
         "loadModule",
         "openModule",

@@ -4,7 +4,7 @@ import slicer
 import vtk
 from PySide6.QtCore import Property, QObject, Signal
 
-from .views import SliceView, ThreeDView
+from .views import DEFAULT_SIZE, SliceView, ThreeDView
 
 
 class SliceController(QObject):
@@ -37,6 +37,7 @@ class SliceWidget(QObject):
         self._logic.SetMRMLApplicationLogic(application_logic)
         self._logic.SetMRMLScene(scene)
         self._logic.SetSliceNode(node)
+        self._logic.ResizeSliceNode(*DEFAULT_SIZE)
         self._view = SliceView(self._logic, application_logic)
         self._controller = SliceController(self)
 
@@ -86,7 +87,6 @@ class ThreeDWidget(QObject):
         self._logic = slicer.vtkMRMLViewLogic()
         self._logic.SetMRMLApplicationLogic(application_logic)
         self._logic.SetMRMLScene(scene)
-        self._logic.AddViewNode(node.GetLayoutName()) if node is None else None
         self._view = ThreeDView(node, application_logic)
         self._controller = ThreeDController(self)
 

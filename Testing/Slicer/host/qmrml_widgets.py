@@ -112,7 +112,7 @@ class qMRMLNodeComboBox(QWidget):
                 scene.EndCloseEvent,
             )
             self._scene_tags = [scene.AddObserver(e, self._scene_changed) for e in events]
-        self._list_nodes()
+        self._list_nodes(choose_first=not self._options["noneEnabled"])
         if scene is not None and self._requested is not None:
             wanted, self._requested = self._requested, None
             self._select(scene.GetNodeByID(wanted))
@@ -150,7 +150,9 @@ class qMRMLNodeComboBox(QWidget):
         listed = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
         return [node for node in listed if self._accepts(node)]
 
-    def _list_nodes(self):
+    def _list_nodes(self, choose_first=False):
+        """List the nodes anew. Like any Qt combo box, an empty one chooses what comes first."""
+        choose_first = choose_first or self._combo.count() == 0
         nodes = self._nodes()
         known = [self._scene.GetNodeByID(i) if self._scene else None for i in self._ids()]
         place = self._ids().index(self._current) if self._current in self._ids() else 0
@@ -167,7 +169,7 @@ class qMRMLNodeComboBox(QWidget):
         if current and current not in ids:
             # The next in the list takes the place of a node that is gone, as in any Qt combo box.
             current = ids[min(place, len(ids) - 1)] if ids else None
-        elif current is None and ids and not self._options["noneEnabled"]:
+        elif current is None and choose_first and ids and not self._options["noneEnabled"]:
             current = ids[0]
         self._show_current(current)
         self._listing = False
@@ -183,6 +185,7 @@ class qMRMLNodeComboBox(QWidget):
     def _add_actions(self):
         lines = []
         kinds = self._options["nodeTypes"]
+        self._combo.setPlaceholderText(f"Select a {self.nodeTypeLabel(kinds[0] if kinds else '')}")
         label = self.nodeTypeLabel(kinds[0]) if len(kinds) == 1 else "node"
         if self._options["renameEnabled"]:
             lines.append((f"Rename current {label}", "RENAME"))
