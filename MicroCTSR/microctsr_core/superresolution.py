@@ -18,7 +18,7 @@ from .model import Model, load_model
 from .posterior import Samples
 from .preparation import whole_box
 from .resources import check_memory, resolve_device
-from .trust import check_card, consistency, scanner_at
+from .trust import check_card, consistency, otsu_thresholds, scanner_at
 from .volume import Box, Volume
 
 NOTICE = "synthetic, not for diagnosis"
@@ -32,8 +32,8 @@ class Result:
         mean: prediction in HU, float32, on the finer grid with the box's outer corners.
         uncertainty: standard deviation over passes in HU, on the same grid.
         consistency: result minus input in HU, on the box's own grid (see :mod:`.trust`).
-        report: seconds per stage, passes, device, peak memory, model, warnings and settings;
-            plain values that JSON can hold.
+        report: seconds per stage, passes, device, peak memory, model, warnings, thresholds for
+            seeds (see ``trust.seeds``) and settings; plain values that JSON can hold.
     """
 
     mean: Volume
@@ -122,6 +122,7 @@ def superresolve(
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
         "warnings": warnings,
         "consistency_rms_hu": float(np.sqrt(np.mean(np.square(departure.array, dtype=float)))),
+        "seed_thresholds": asdict(otsu_thresholds(mean.array, uncertainty.array)),
         "settings": {"box": [list(ends) for ends in box], **asdict(settings)},
     }
     return Result(mean, uncertainty, departure, report)

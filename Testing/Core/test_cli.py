@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from command_line import assert_one_line_error, command_environment, run
 from microctsr_core import ReadError, Volume, read_volume, write_volume
+from microctsr_core.trust import Thresholds, otsu_thresholds
 from toy_models import make_model
 
 BOX = "1:3,4:12,6:16"
@@ -95,6 +96,8 @@ def test_a_run_writes_every_file_asked_for_and_names_them_on_stdout(scan, out, m
     assert report.keys() >= REPORT_KEYS
     assert report["passes_mean"] == 3
     assert report["seconds"]["total"] > 0
+    thresholds = Thresholds(**report["seed_thresholds"])
+    assert thresholds == otsu_thresholds(mean.array, uncertainty.array)
     assert report["model"].keys() >= {"name", "version", "sha256"}
 
 

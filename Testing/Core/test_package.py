@@ -23,6 +23,7 @@ LIGHT = (
     "microctsr_core.sample",
     "microctsr_core.trust",
     "microctsr_core.trust.card_check",
+    "microctsr_core.trust.seeds",
     "microctsr_core.volume",
 )
 HEAVY = (

@@ -1,8 +1,19 @@
-"""What protects the user: consistency with the input, and the card check."""
+"""What protects the user: consistency with the input, the card check, and seeds only where sure."""
 
 from __future__ import annotations
 
 from .card_check import check_card
 from .consistency import bring_back, consistency, scanner_at
+from .seeds import LABELS, Thresholds, otsu_thresholds, reliable, seed_labels
 
-__all__ = ["bring_back", "check_card", "consistency", "scanner_at"]
+__all__ = [
+    "LABELS",
+    "Thresholds",
+    "bring_back",
+    "check_card",
+    "consistency",
+    "otsu_thresholds",
+    "reliable",
+    "scanner_at",
+    "seed_labels",
+]
