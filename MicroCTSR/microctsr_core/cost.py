@@ -18,8 +18,9 @@ from .preparation import SPLINE_REACH, fine_factors, whole_box
 from .tiles import Region, Tile, bounds, cover, region_of
 from .volume import Box, Triple
 
-AUTO_PASSES = 24
-"""What "auto" takes where samples are normal (see ``posterior.settled``): the best first guess."""
+AUTO_PASSES = 32
+"""What "auto" takes for a tile, by first guess: 24 where samples are normal (see
+``posterior.settled``), and a tile goes on until its last block is known well enough."""
 
 # Mean and uncertainty, and the copy that a file format makes of one while it is written.
 _HELD_VOLUMES = 3

@@ -154,7 +154,7 @@ def infer(
     mean, uncertainty = np.empty(shape, np.float32), np.empty(shape, np.float32)
     passes = np.empty(plan.stacks.count)
     watch = Watch(plan, settings, progress, cancel)
-    with _network_on(device, model) as network:
+    with network_on(device, model) as network:
         sampler = TileSampler(network, device, plan, settings, watch)
         for number in range(plan.stacks.count):
             stack = torch.from_numpy(plan.stacks.stack(number)).to(device)
@@ -282,7 +282,7 @@ def _paper_plane(sampler: TileSampler, stack: Tensor, number: int) -> Plane:
 
 
 @contextmanager
-def _network_on(device: torch.device, model: Model) -> Iterator[Generator]:
+def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
     """The model's network on a device, computing in full single precision."""
     network = model.network
     if device.type != "cpu":

@@ -6,6 +6,7 @@ Only psutil is needed to ask, and only when asked.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Where Linux tells a container its limit and its use, in which files read lately count as used:
@@ -35,6 +36,17 @@ def free_memory_bytes() -> int:
             continue  # no container, or one without a limit
         free = min(free, max(0, ceiling - used + reclaimable))
     return free
+
+
+def total_memory_bytes() -> int:
+    """Memory of this computer, or of the container this process is in."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    for folder, limit, _, _ in _CONTAINER_MEMORY:
+        with suppress(OSError, ValueError):  # no container, or one without a limit
+            total = min(total, int((folder / limit).read_text()))
+    return total
 
 
 def peak_memory_bytes() -> int:

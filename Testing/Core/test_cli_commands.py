@@ -8,11 +8,16 @@ import sys
 from io import StringIO
 
 import pytest
+import torch
 import typer
 
 from command_line import assert_one_line_error, command_environment, run
 from microctsr_core.cli import app
 from microctsr_core.cli.progress import PlainProgress
+from microctsr_core.cost import Footprint, Speed
+from microctsr_core.model import load_model
+from microctsr_core.resources import footprint
+from microctsr_core.speed import measured_speed
 from toy_models import make_model
 
 
@@ -39,6 +44,7 @@ def test_commands_are_those_of_the_design():
         ("phantom",),
         ("model", "list"),
         ("model", "info"),
+        ("model", "cost"),
     }
 
 
@@ -60,11 +66,37 @@ def test_model_info_prints_the_card(model):
 
 
 def test_model_list_names_the_bundled_models(model, monkeypatch):
-    monkeypatch.setattr("microctsr_core.card.list_models", lambda: [model])
+    monkeypatch.setattr("microctsr_core.cli.models.list_models", lambda: [model])
     header, line = run("model", "list").stdout.splitlines()
     assert header.split() == ["NAME", "VERSION", "SCALE", "DESCRIPTION"]
     assert "1.0.0" in line
     assert "x8" in line
+
+
+def test_model_cost_tells_what_prices_a_run_on_this_computer(model, tmp_path):
+    result = run("model", "cost", model, "--device", "cpu", "--json", tmp_path / "cost.json")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "cost.json")
+    facts = json.loads((tmp_path / "cost.json").read_text())
+    assert facts["device"] == "cpu"
+    assert facts["torch"] == torch.__version__
+    assert facts["threads"] >= 1
+    assert facts["total_memory_bytes"] > 1e9
+    assert facts["device_name"]
+    assert Footprint(**facts["footprint"]) == footprint(load_model(model))
+    speed = Speed(**facts["speed"])
+    assert speed.encode_s_per_megapixel > 0
+    assert speed.pass_s_per_megapixel > 0
+    printed = run("model", "cost", model, "--device", "cpu").stdout
+    assert "speed.pass_s_per_megapixel" in printed
+    assert "footprint.radius" in printed
+    assert_one_line_error(run("model", "cost", "nonesuch"), "nonesuch")
+
+
+@pytest.mark.parametrize("dropout", ["channel", "element", "none"])
+def test_models_of_every_kind_can_be_timed(dropout):
+    speed = measured_speed(make_model("resnet", dropout=dropout), torch.device("cpu"))
+    assert speed.pass_s_per_megapixel > 0
 
 
 def test_phantom_hands_its_options_to_the_library(tmp_path, monkeypatch):

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from microctsr_core import Volume, superresolve
-from microctsr_core.cost import Footprint, Speed, needs, result_grid, run_pixels, seconds
+from microctsr_core.cost import (
+    AUTO_PASSES,
+    Footprint,
+    Speed,
+    needs,
+    result_grid,
+    run_pixels,
+    seconds,
+)
 from microctsr_core.resources import estimate, footprint
 from toy_models import make_model
 
@@ -54,7 +62,7 @@ def test_time_grows_with_the_passes_and_not_without_dropout() -> None:
     megapixels = 100 * 100 / 1e6
     scan = ((1, 62, 62), SPACING)
     assert seconds(*scan, box, PLAIN, SPEED, passes=10) == pytest.approx(megapixels * 30)
-    assert seconds(*scan, None, PLAIN, SPEED) == pytest.approx(megapixels * (10 + 24 * 2))
+    assert seconds(*scan, None, PLAIN, SPEED) == pytest.approx(megapixels * (10 + AUTO_PASSES * 2))
     certain = replace(PLAIN, dropout=False)
     assert seconds(*scan, box, certain, SPEED, passes=10) == pytest.approx(megapixels * 12)
 

@@ -8,7 +8,7 @@ import typer
 
 from .. import __version__
 from .conduct import end_politely_when_terminated
-from .models import info, list_
+from .models import cost, info, list_
 from .phantoms import phantom
 from .superresolution import demo, superresolve
 
@@ -31,9 +31,12 @@ app.command(epilog="Example: microctsr demo --output output/demo")(demo)
 app.command(epilog="Example: microctsr phantom --output phantoms --cases 3 --seed 7 --spacing 0.3")(
     phantom
 )
-app.add_typer(model_app, name="model", help="Bundled models, and what their cards say.")
+app.add_typer(
+    model_app, name="model", help="Bundled models, what their cards say, what they cost here."
+)
 model_app.command("list", epilog="Example: microctsr model list")(list_)
 model_app.command("info", epilog="Example: microctsr model info ear")(info)
+model_app.command("cost", epilog="Example: microctsr model cost ear --json cost.json")(cost)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ..card import find_package, read_card
 from . import options
 from .conduct import well_behaved
 from .outputs import Outputs
@@ -141,8 +142,6 @@ def run(
     slices: Sequence[int] | None = None,
 ) -> None:
     """Super-resolve, write every output, and tell about it."""
-    from ..card import find_package, read_card
-
     read_card(find_package(model_name))  # so that a wrong name is told before PyTorch is loaded
     with progress_on_stderr() as progress:
         progress(0.0, "Loading the model")

@@ -1,0 +1,100 @@
+"""How fast this computer runs a model, measured in a second or two."""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from .cost import Speed, default_tile
+from .inference import network_on
+from .memory import total_memory_bytes
+from .model import Model
+from .posterior import Stopping, posterior
+from .tiles import cover
+
+# Large enough for the speed of a real tile, small enough for a slow processor.
+_TILE_ON_CPU = 64
+# As in a run that decides on its passes itself, but a given number of them.
+_FEW_PASSES = Stopping(tolerance=1e-9, minimum=4, maximum=5)
+
+
+def measured_speed(model: Model, device: torch.device) -> Speed:
+    """Time a model on a tile of noise.
+
+    Args:
+        model: the model.
+        device: from :func:`resources.resolve_device`.
+    """
+    edge = default_tile(model.network.scale) if device.type == "cuda" else _TILE_ON_CPU
+    region = ((0, edge), (0, edge))
+    (tile,) = cover(region, edge, model.network.radius, getattr(model.network, "stride", 1))
+    (j0, j1), (i0, i1) = tile.read
+    stack = torch.rand(model.network.in_slices, j1 - j0, i1 - i0).to(device)
+    megapixels = stack[0].numel() / 1e6
+    with network_on(device, model) as network, torch.inference_mode():
+        encodings: list[float] = []
+        for _ in range(3):  # the first also fills caches and chooses algorithms
+            start = _now(device)
+            network.encode(stack[None])
+            encodings.append(_now(device) - start)
+        ends: list[float] = []
+        start = _now(device)
+        posterior(
+            network,
+            stack,
+            "auto",
+            read=tile.read,
+            blocks=tile.blocks,
+            stopping=_FEW_PASSES,
+            after_pass=lambda _: ends.append(_now(device)),
+        )
+    passes = [later - earlier for earlier, later in pairwise(ends)]
+    if not passes:  # without dropout there is one, encoding and all
+        passes = [max(0.0, ends[0] - start - min(encodings))]
+    return Speed(min(encodings) / megapixels, min(passes) / megapixels)
+
+
+def device_name(device: torch.device) -> str:
+    """The processor or graphics card, as its maker calls it where the system tells."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _processor_name() or platform.processor() or platform.machine()
+
+
+def device_memory_bytes(device: torch.device) -> int:
+    """All the memory of the graphics card, or of this computer."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return total_memory_bytes()
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _processor_name() -> str:
+    try:
+        if sys.platform == "win32":
+            import winreg
+
+            place = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place) as key:
+                return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(
+                command, capture_output=True, text=True, check=True
+            ).stdout.strip()
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        return found[1].strip() if found else ""
+    except (OSError, subprocess.SubprocessError):
+        return ""
