@@ -175,13 +175,13 @@ def sample_data_module(answers: Answers) -> types.ModuleType:
             nodeNames=None,
             customDownloader=None,
             thumbnailFileName=None,
-            loadFileType=None,
+            loadFileTypes=None,
             loadFiles=None,
             loadFileProperties=None,
             checksums=None,
+            loadFileType=None,
         ):
-            source = dict(locals())
-            answers.sample_sources.append(source)
+            answers.sample_sources.append(dict(locals()))
 
     module.SampleDataLogic = SampleDataLogic
     return module

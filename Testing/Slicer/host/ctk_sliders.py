@@ -1,5 +1,8 @@
 """Stand-ins for CTK's sliders of floating-point numbers, with one value and with two."""
 
+# Classes bear the names that Slicer and its users know.
+# ruff: noqa: N801
+
 import math
 
 from PySide6.QtCore import Property, QPoint, QRect, QSize, Qt, Signal

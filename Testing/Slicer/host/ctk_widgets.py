@@ -1,5 +1,8 @@
 """Stand-ins for the CTK widgets that user-interface files of modules name."""
 
+# Classes bear the names that Slicer and its users know.
+# ruff: noqa: N801
+
 from PySide6.QtCore import Property, QEvent, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QIcon
 from PySide6.QtWidgets import (

@@ -1,5 +1,8 @@
 """Running Qt's event loop in a test: waiting, clicking, and finding what blocks it."""
 
+# Classes bear the names that Slicer and its users know.
+# ruff: noqa: N801
+
 import time
 from collections.abc import Callable
 

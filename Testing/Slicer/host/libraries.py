@@ -1,7 +1,10 @@
 """Which system libraries Qt and VTK need, and which Debian package brings a missing one."""
 
+import ctypes
+import importlib
 import os
 import re
+import sys
 
 PACKAGES = {
     "libEGL.so.1": "libegl1",
@@ -26,6 +29,17 @@ PACKAGES = {
 }
 
 
+WHEELS = {"PySide6": "PySide6-Essentials", "slicer": "slicer-core", "vtkmodules": "vtk"}
+MODULES = (
+    "PySide6.QtGui",
+    "PySide6.QtWidgets",
+    "PySide6.QtUiTools",
+    "PySide6.QtTest",
+    "vtkmodules.all",
+    "slicer",
+)
+
+
 class HostUnavailable(RuntimeError):
     """Something outside the project is missing, and the message says what to install."""
 
@@ -33,11 +47,11 @@ class HostUnavailable(RuntimeError):
 def explain(error: ImportError) -> str:
     """What to install so that the failed import works."""
     found = re.search(r"(lib[\w.+-]+\.so[.\d]*)", str(error))
-    if not found:
-        package = {"PySide6": "PySide6-Essentials", "slicer": "slicer-core"}.get(
-            (error.name or "").split(".")[0], error.name
-        )
+    if not found and isinstance(error, ModuleNotFoundError):
+        package = WHEELS.get((error.name or "").split(".")[0], error.name)
         return f"The Slicer tests need the Python package {package}: pip install -e .[test]"
+    if not found:
+        return f"The Slicer tests cannot load Qt or MRML: {error}"
     library = found.group(1)
     package = PACKAGES.get(library)
     if package is None:
@@ -45,14 +59,23 @@ def explain(error: ImportError) -> str:
     return f"The Slicer tests need {library}: apt-get install {package}"
 
 
+def _make_none_immortal() -> None:
+    """Give None more references than a process can lose.
+
+    PySide 6.12 is built for Python 3.12 and later, where None is not counted. On an older Python
+    it drops a reference to None with every call that returns nothing, until Python dies of it.
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+
+
 def require() -> None:
     """Load Qt and MRML; HostUnavailable with the package's name when one of them cannot load."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    _make_none_immortal()
     try:
-        import slicer
-        from PySide6 import QtTest, QtUiTools, QtWidgets  # noqa: F401
-
-        # An installed module can still leave its classes out, when its own imports fail.
-        slicer.vtkMRMLScene  # noqa: B018
+        # One by one: a module that fails because of another does not name the library.
+        for module in MODULES:
+            importlib.import_module(module)
     except ImportError as error:
         raise HostUnavailable(explain(error)) from error

@@ -1,5 +1,8 @@
 """Modules: the built-in ones' logics, and scripted modules loaded and shown as Slicer does."""
 
+# Classes bear the names that Slicer and its users know.
+# ruff: noqa: N801
+
 import importlib.util
 import sys
 import types
@@ -123,6 +126,24 @@ for _name, _kind in qSlicerScriptedLoadableModule.FIELDS.items():
     setattr(qSlicerScriptedLoadableModule, _name, _field(_name, _kind))
 
 
+EFFECTS = (
+    "Threshold",
+    "Paint",
+    "Draw",
+    "Erase",
+    "Level tracing",
+    "Grow from seeds",
+    "Fill between slices",
+    "Margin",
+    "Hollow",
+    "Smoothing",
+    "Scissors",
+    "Islands",
+    "Logical operators",
+    "Mask volume",
+)
+
+
 class SegmentEditor(QObject):
     """The segment editor's widget: it keeps what it is told, in a real parameter node."""
 
@@ -166,6 +187,8 @@ class SegmentEditor(QObject):
         return self.mrmlSegmentEditorNode().GetSelectedSegmentID()
 
     def setActiveEffectByName(self, name):
+        if name and name not in EFFECTS:
+            raise ValueError(f"The segment editor has no effect {name!r}")
         self._effect = name
         self.mrmlSegmentEditorNode().SetActiveEffectName(name or "")
 
@@ -240,8 +263,12 @@ class ModuleManager(QObject):
         spec = importlib.util.spec_from_file_location(name, path)
         python_module = importlib.util.module_from_spec(spec)
         sys.modules[name] = python_module
-        refusals.check_file(path)
-        spec.loader.exec_module(python_module)
+        try:
+            refusals.check_file(path)
+            spec.loader.exec_module(python_module)
+        except BaseException:
+            del sys.modules[name]
+            raise
         module = qSlicerScriptedLoadableModule(name, path)
         setattr(slicer.modules, name + "Instance", getattr(python_module, name)(module))
         self.add(module)

@@ -9,6 +9,7 @@ Setters and getters of properties are refused on purpose although PythonQt would
 code that uses neither runs on both.
 """
 
+import dis
 import functools
 import inspect
 import re
@@ -25,6 +26,10 @@ _PLAIN_CALLERS = (_HOST, "PySide6", "shiboken6", "shibokensupport")
 _LENIENT_CALLERS = ("slicer",)
 # PySide counts these among the methods, since they take optional arguments.
 _PROPERTIES_BY_HAND = {"QComboBox": ("currentData",)}
+# Accessors of properties that C++ looks up in Python, too, whoever happens to be running.
+_VIRTUAL = ("setVisible", "sizeHint", "minimumSizeHint")
+# Methods that hand over a QVariant: PythonQt makes tuples of lists in it.
+_HAND_OVER_LISTS = ("itemData", "property")
 _original_getattribute: dict[type, object] = {}
 
 
@@ -38,6 +43,14 @@ def emulate() -> None:
     for cls, original in _original_getattribute.items():
         cls.__getattribute__ = _getattribute_of(original)
         cls.__setattr__ = _setattr
+
+
+def _asks_for(frame, name: str) -> bool:
+    """Whether the calling code names the attribute, and not Qt, which looks for an override."""
+    return any(
+        instruction.offset == frame.f_lasti and instruction.argval == name
+        for instruction in dis.get_instructions(frame.f_code)
+    )
 
 
 def _qobject_classes() -> set[type]:
@@ -70,6 +83,8 @@ def _getattribute_of(original):
             return functools.partial(_CONNECTIONS[name], self, original(self, name))
         if name == "exec_":
             return original(self, "exec")
+        if name in _VIRTUAL and not _asks_for(frame, name):
+            return original(self, name)
         accessors = _accessors(_pyside_class(type(self)))
         if name in accessors.getters:
             return _read(self, original, name, accessors)
@@ -78,9 +93,16 @@ def _getattribute_of(original):
                 f"{_class_name(self)}.{name}() works in PySide only: "
                 f"{accessors.hidden[name]} is an attribute"
             )
+        if name in _HAND_OVER_LISTS:
+            return functools.partial(_as_tuple, original(self, name))
         return original(self, name)
 
     return getattribute
+
+
+def _as_tuple(function, *arguments):
+    value = function(*arguments)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _setattr(self, name, value):

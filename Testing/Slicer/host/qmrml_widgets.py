@@ -1,5 +1,8 @@
 """Stand-ins for the MRML widgets that user-interface files of modules name."""
 
+# Classes bear the names that Slicer and its users know.
+# ruff: noqa: N801
+
 from typing import ClassVar
 
 import vtk

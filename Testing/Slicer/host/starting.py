@@ -13,8 +13,15 @@ import slicer.util
 from PySide6.QtCore import qInstallMessageHandler
 from shiboken6 import Shiboken
 
-from . import answering
-from . import ctk_sliders, ctk_widgets, parameter_node, pythonqt, qmrml_widgets, scripted_module
+from . import (
+    answering,
+    ctk_sliders,
+    ctk_widgets,
+    parameter_node,
+    pythonqt,
+    qmrml_widgets,
+    scripted_module,
+)
 from . import modules as module_kinds
 from . import qt as qt_module
 from .application import Application, version_numbers
@@ -43,12 +50,13 @@ class Host:
         answering.install(self.answers, generation)
         # There is no main window, but modules can still be chosen.
         slicer.util.moduleSelector = lambda: self.modules
-        logging.getLogger().setLevel(logging.INFO)
 
     def _finish(self):
         # Widgets go before Python does: their event filters are Python.
         for widget in self.application.topLevelWidgets():
-            Shiboken.delete(widget)
+            # What has a parent, as a pop-up list has, goes with it.
+            if Shiboken.isValid(widget) and widget.parent() is None:
+                Shiboken.delete(widget)
         shutil.rmtree(self._home, ignore_errors=True)
 
     def loadModule(self, path):

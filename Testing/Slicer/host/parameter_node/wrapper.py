@@ -65,13 +65,17 @@ class _Wrapper:
         return cls.allParameters[name].annotated
 
     def connectGui(self, gui):
-        """Tie every widget with the property SlicerParameterName to the parameter of that name."""
+        """Tie every widget with the property SlicerParameterName to the parameter of that name.
+
+        Slicer's own hands back no tag here, so that what it tied cannot be undone; code that has
+        to undo it calls connectParametersToGui, which does hand one back.
+        """
         if isinstance(gui, QWidget):
             widgets = gui.findChildren(QWidget)
         else:
             widgets = [w for w in vars(gui).values() if isinstance(w, QWidget)]
         named = {w.property(PROPERTY): w for w in widgets if w.property(PROPERTY)}
-        return self.connectParametersToGui(named)
+        self.connectParametersToGui(named)
 
     def connectParametersToGui(self, widgets):
         connectors = {
