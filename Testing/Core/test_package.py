@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
+import numpy as np
 import pytest
+import tomllib
 
 import microctsr_core
 import microctsr_core.io
 from command_line import command_environment
+from toy_models import make_model
 
 # What a program that has installed nothing yet, such as Slicer's own process, may use.
 LIGHT = (
@@ -30,6 +36,9 @@ HEAVY = (
     *("torch", "SimpleITK", "skimage", "psutil", "jsonschema", "typer", "rich", "cv2", "tifffile"),
     *("safetensors", "matplotlib", "slicer", "vtk", "qt", "ctk"),
 )
+REPOSITORY = Path(__file__).resolve().parents[2]
+PYPROJECT = REPOSITORY / "pyproject.toml"
+SLICERS_REQUIREMENTS = REPOSITORY / "MicroCTSR" / "Resources" / "requirements-microctsr.txt"
 REFUSE = """
 import importlib, sys
 
@@ -42,6 +51,14 @@ sys.meta_path.insert(0, Refusal())
 importlib.import_module({module!r})
 print(*sys.modules, sep="\\n")
 """
+
+
+def requirements(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names and least versions of lines such as ``numpy>=1.26``."""
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            name, _, version = line.strip().partition(">=")
+            yield name.lower(), version
 
 
 @pytest.mark.parametrize("module", LIGHT)
@@ -61,6 +78,36 @@ def test_names_that_need_more_are_loaded_when_they_are_used() -> None:
         "assert io.write_volume is sr.write_volume; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], env=command_environment(), check=True)
+
+
+def test_super_resolution_needs_no_more_than_slicer_is_asked_to_install(tmp_path) -> None:
+    path = tmp_path / "ct.nrrd"
+    array = np.random.default_rng(0).integers(-1000, 2000, (2, 8, 8), dtype=np.int16)
+    microctsr_core.write_volume(microctsr_core.Volume(array, (0.6, 0.3, 0.3)), path)
+    model = make_model().save(tmp_path / "toy").path
+    code = (
+        "import sys, microctsr_core.cli as cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, sep='\\n')"
+    )
+    files = (path, tmp_path / "sr.nrrd", "--report", tmp_path / "report.json")
+    command = ["superresolve", *files, "--model", model, "--samples", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, command)],
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    declared = dict(requirements(tomllib.loads(PYPROJECT.read_text())["project"]["dependencies"]))
+    modules = packages_distributions()
+    used = {name.lower() for module in loaded for name in modules.get(module, ())}
+    asked = dict(requirements(SLICERS_REQUIREMENTS.read_text().splitlines()))
+    assert asked.keys() == (used & declared.keys()) - {"torch"}
+    assert asked == {name: declared[name] for name in asked}
+    assert SLICERS_REQUIREMENTS.read_text().startswith("# ")
 
 
 def test_every_announced_name_is_there() -> None:

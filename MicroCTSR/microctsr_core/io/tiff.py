@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from ..errors import ReadError
 from ..volume import Volume
+
+if TYPE_CHECKING:
+    import tifffile
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -99,6 +101,8 @@ def _single_slice(path: Path) -> NDArray[Any]:
 
 def _grey_pages(path: Path) -> list[NDArray[Any]]:
     """All pages of a file as 2-D arrays."""
+    import tifffile  # other formats are read without it
+
     damaged = ReadError(
         f"{path} is damaged, cut short, or compressed in a way that cannot be read here; "
         f"copy it again, or save it uncompressed."
@@ -138,10 +142,11 @@ def _stack(path: Path, file: tifffile.TiffFile) -> NDArray[Any]:
 
 
 def _refuse_colour(path: Path, page: Any) -> None:
-    photometric = tifffile.PHOTOMETRIC
-    if page.samplesperpixel > 1 or page.photometric in (photometric.RGB, photometric.PALETTE):
+    from tifffile import PHOTOMETRIC
+
+    if page.samplesperpixel > 1 or page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE):
         raise ReadError(f"{path} is a colour image; save it in grey.")
-    if page.photometric == photometric.MINISWHITE:
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
         raise ReadError(f"{path} is stored inverted (white is zero); save it as ordinary grey.")
 
 
