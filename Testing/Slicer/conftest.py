@@ -33,14 +33,19 @@ def host():
 
 @pytest.fixture
 def scene(host):
-    """The scene, emptied before and after the test, with the host's answers as at start."""
+    """The scene, emptied before and after the test, with the host's answers as at start.
+
+    An error in a slot or an observer, which Qt and VTK only print, fails the test.
+    """
     import slicer
 
     host.closeScene()
     host.answers.reset()
+    host.takeErrors()
     yield slicer.mrmlScene
     host.closeScene()
     host.answers.reset()
+    assert host.takeErrors() == []
 
 
 @pytest.fixture

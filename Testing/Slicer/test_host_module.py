@@ -118,6 +118,18 @@ def test_closing_the_scene_tells_the_module_and_keeps_singletons(tiny):
     assert widget.logic.getParameterNode() is not None
 
 
+def test_an_error_where_nobody_can_catch_it_is_kept_for_the_test(tiny):
+    widget = host_package.openModule("Tiny")
+    widget.ui.applyButton.clicked.connect(lambda: 1 / 0)
+    scene = slicer.mrmlScene
+    tag = scene.AddObserver(scene.NodeAddedEvent, lambda *_: {}["observer"])
+    host_package.click(widget.ui.applyButton)
+    scene.AddNewNodeByClass("vtkMRMLTextNode").SetName("text")
+    scene.RemoveObserver(tag)
+    assert [type(error) for error in host_package.takeErrors()] == [ZeroDivisionError, KeyError]
+    assert host_package.takeErrors() == []
+
+
 def test_a_module_runs_its_own_test(tiny):
     slicer.selfTests["Tiny"]()
     assert tiny.events[-1] == "tested"

@@ -21,6 +21,7 @@ __all__ = [
     "require",
     "setSlider",
     "start",
+    "takeErrors",
 ]
 
 _started = None
@@ -57,6 +58,7 @@ def __getattr__(name):
         "reload",
         "closeScene",
         "answers",
+        "takeErrors",
     ):
         return getattr(_started, name)
     raise AttributeError(f"module 'host' has no attribute {name!r}, or it is not started")

@@ -3,11 +3,13 @@
 # Classes bear the names that Slicer and its users know.
 # ruff: noqa: N801
 
+import weakref
 from typing import ClassVar
 
 import vtk
 from PySide6.QtCore import Property, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QSizePolicy, QWidget
+from shiboken6 import Shiboken
 
 ACTION_ROLE = 0x0100 + 1
 
@@ -42,6 +44,19 @@ def _menu_property(name):
         self._list_nodes()
 
     return read, write
+
+
+def _while_alive(method):
+    """An observer that neither keeps the widget alive nor calls one that is gone."""
+    held = weakref.WeakMethod(method)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def call(caller, event, data=None):
+        bound = held()
+        if bound is not None and Shiboken.isValid(bound.__self__):
+            bound(caller, event, data)
+
+    return call
 
 
 class qMRMLNodeComboBox(QWidget):
@@ -108,21 +123,24 @@ class qMRMLNodeComboBox(QWidget):
             self._scene.RemoveObserver(tag)
         self._scene, self._scene_tags = scene, []
         if scene is not None:
-            events = (
-                scene.NodeAddedEvent,
-                scene.NodeRemovedEvent,
-                scene.EndBatchProcessEvent,
-                scene.EndCloseEvent,
-            )
-            self._scene_tags = [scene.AddObserver(e, self._scene_changed) for e in events]
+            for events, listener in (
+                ((scene.NodeAddedEvent, scene.NodeRemovedEvent), self._node_came_or_went),
+                ((scene.EndBatchProcessEvent, scene.EndCloseEvent), self._scene_changed),
+            ):
+                listen = _while_alive(listener)
+                self._scene_tags += [scene.AddObserver(event, listen) for event in events]
         self._list_nodes(choose_first=not self._options["noneEnabled"])
         if scene is not None and self._requested is not None:
             wanted, self._requested = self._requested, None
             self._select(scene.GetNodeByID(wanted))
         self.setEnabled(scene is not None)
 
-    def _scene_changed(self, _scene, _event):
-        if not self._scene.IsBatchProcessing():
+    def _node_came_or_went(self, scene, _event, node):
+        if not scene.IsBatchProcessing() and (self._accepts(node) or node.GetID() in self._ids()):
+            self._list_nodes()
+
+    def _scene_changed(self, scene, _event, _data):
+        if not scene.IsBatchProcessing():
             self._list_nodes()
 
     def _accepts(self, node) -> bool:
@@ -212,10 +230,11 @@ class qMRMLNodeComboBox(QWidget):
             node.RemoveObserver(tag)
         for identifier in set(wanted) - set(self._observed):
             node = wanted[identifier]
-            tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._node_modified)
+            listen = _while_alive(self._node_modified)
+            tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, listen)
             self._observed[identifier] = (node, tag)
 
-    def _node_modified(self, node, _event):
+    def _node_modified(self, node, _event, _data):
         index = self._combo.findData(node.GetID())
         if index >= 0 and self._combo.itemText(index) != node.GetName():
             self._combo.setItemText(index, node.GetName())

@@ -39,6 +39,8 @@ class Host:
         atexit.register(self._finish)
         pythonqt.emulate()
         qInstallMessageHandler(_hear_qt)
+        self._errors = []
+        sys.excepthook = self._keep_error
         self.application = Application(self._home, version_numbers(generation), testing)
         _install_namespaces()
         self.scene = Scene(self._home)
@@ -50,6 +52,16 @@ class Host:
         answering.install(self.answers, generation)
         # There is no main window, but modules can still be chosen.
         slicer.util.moduleSelector = lambda: self.modules
+
+    def _keep_error(self, kind, error, trace):
+        """Errors in slots and observers, which Qt and VTK would only print."""
+        self._errors.append(error)
+        sys.__excepthook__(kind, error, trace)
+
+    def takeErrors(self):
+        """The errors that nobody could catch since the last time, and forget them."""
+        errors, self._errors = self._errors, []
+        return errors
 
     def _finish(self):
         # Widgets go before Python does: their event filters are Python.
