@@ -80,6 +80,14 @@ def test_names_that_need_more_are_loaded_when_they_are_used() -> None:
     subprocess.run([sys.executable, "-c", code], env=command_environment(), check=True)
 
 
+def test_the_pipeline_loads_neither_the_command_line_nor_what_draws() -> None:
+    code = (
+        "import sys, microctsr_core.superresolution\n"
+        "assert {'typer', 'rich', 'matplotlib', 'cv2', 'tifffile'}.isdisjoint(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], env=command_environment(), check=True)
+
+
 def test_super_resolution_needs_no_more_than_slicer_is_asked_to_install(tmp_path) -> None:
     path = tmp_path / "ct.nrrd"
     array = np.random.default_rng(0).integers(-1000, 2000, (2, 8, 8), dtype=np.int16)

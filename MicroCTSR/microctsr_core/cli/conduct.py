@@ -111,15 +111,16 @@ def _wait_for_end_of_stdin() -> None:
     if sys.platform == "win32":
         # While a read waits on a pipe, Windows lets nobody ask about that pipe; but libraries do
         # so as they are loaded (numpy issue 24290), and would wait for ever.
-        import ctypes
+        import ctypes.wintypes
         import msvcrt
 
-        pipe = msvcrt.get_osfhandle(0)
+        pipe = ctypes.wintypes.HANDLE(msvcrt.get_osfhandle(0))
         while ctypes.windll.kernel32.PeekNamedPipe(pipe, None, 0, None, None, None):
             time.sleep(_WINDOWS_POLL_SECONDS)
         return
-    while os.read(0, 4096):
-        pass
+    with suppress(OSError):  # closed before the start
+        while os.read(0, 4096):
+            pass
 
 
 @contextmanager

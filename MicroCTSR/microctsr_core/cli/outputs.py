@@ -24,7 +24,7 @@ _REPORT_SUFFIX = ".json"
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the parts of a result go; what is ``None`` is not written."""
+    """Where the parts of a result go, and whether compressed; what is ``None`` is not written."""
 
     mean: Path
     uncertainty: Path | None = None

@@ -52,8 +52,8 @@ _WORDS = {np.dtype(name): words[0] for name, words in _SYNONYMS.items()}
 def map_raw_nrrd(path: str | os.PathLike[str]) -> Volume:
     """Map an uncompressed NRRD file into memory: its values are read when they are looked at.
 
-    The array may be changed; the file stays as it is. Values of foreign byte order are turned
-    round, which reads them all.
+    The array may be changed; the file stays as it is. Windows does not let go of the file while
+    the array is in use. Values of foreign byte order are turned round, which reads them all.
 
     Args:
         path: three-dimensional scalar image, header and values in one file, in LPS or RAS.
