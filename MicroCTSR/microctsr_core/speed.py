@@ -20,9 +20,10 @@ from .posterior import Stopping, posterior
 from .tiles import cover
 
 # Large enough for the speed of a real tile, small enough for a slow processor.
-_TILE_ON_CPU = 64
-# As in a run that decides on its passes itself, but a given number of them.
-_FEW_PASSES = Stopping(tolerance=1e-9, minimum=4, maximum=5)
+_TILE_ON_CPU = 48
+# As in a run that decides on its passes itself, but a given number of them: enough for one to be
+# free of what else the computer does.
+_FEW_PASSES = Stopping(tolerance=1e-9, minimum=4, maximum=7)
 
 
 def measured_speed(model: Model, device: torch.device) -> Speed:
