@@ -134,17 +134,29 @@ def compare(nodes, inputNode, overlay, opacity):
 
 
 def showSamePlace(volumeNode):
-    """Let both views of the comparison show the middle of a volume, in its own planes."""
+    """Let both views of the comparison show the middle of a volume, slice by slice as it is."""
     logics = [_sliceLogic(view) for view in (INPUT_VIEW, RESULT_VIEW)]
-    result = logics[1].GetSliceNode()
-    result.RotateToVolumePlane(volumeNode)
+    place, result = (logic.GetSliceNode() for logic in logics)
+    result.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(_slicePlane(volumeNode)))
+    result.UpdateMatrices()
     logics[1].FitSliceToBackground()
-    place = logics[0].GetSliceNode()
     place.GetSliceToRAS().DeepCopy(result.GetSliceToRAS())
     place.UpdateMatrices()
     _width, height, depth = result.GetFieldOfView()
     columns, rows, _slices = place.GetDimensions()
     place.SetFieldOfView(height * columns / max(rows, 1), height, depth)
+
+
+def _slicePlane(volumeNode):
+    """SliceToRAS through the middle of a volume: columns to the right, rows down, as stored."""
+    toWorld = Nodes.ijkToWorld(volumeNode)
+    axes = toWorld[:3, :3] / np.linalg.norm(toWorld[:3, :3], axis=0)
+    middle = (np.array(volumeNode.GetImageData().GetDimensions()) - 1) / 2
+    middle[2] = np.floor(middle[2])  # in a slice, not between two
+    plane = np.eye(4)
+    plane[:3, :3] = axes * (1, -1, 1)
+    plane[:3, 3] = (toWorld @ np.append(middle, 1.0))[:3]
+    return plane
 
 
 def restoreLayout(arrangement):

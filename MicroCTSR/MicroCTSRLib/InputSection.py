@@ -54,7 +54,7 @@ class InputSection:
         """The input as the library sees it, its box, and why a run is impossible, if it is."""
         node = parameters.inputVolume
         if node is None:
-            return None, None, _("Choose a loaded CT.")
+            return None, None, _("Load a CT of an ear and choose it as input.")
         try:
             volume = Nodes.volumeFromNode(node)
         except MicroCTSRError as error:

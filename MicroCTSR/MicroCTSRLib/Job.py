@@ -212,8 +212,9 @@ def removeLeftovers():
         if match is None:
             continue
         owner = int(match[1])
-        # An ended job of this Slicer lost its input, but on Windows kept its results while mapped.
-        ended = owner == os.getpid() and not (folder / "input.nrrd").exists()
+        # An ended job of this Slicer lost all, but on Windows kept its results while mapped.
+        isAtWork = (folder / "input.nrrd").exists() or (folder / "log.txt").exists()
+        ended = owner == os.getpid() and not isAtWork
         if ended or not psutil.pid_exists(owner):
             shutil.rmtree(folder, ignore_errors=True)
 

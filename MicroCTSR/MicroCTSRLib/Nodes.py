@@ -153,7 +153,9 @@ def _sharedArray(array):
     """A VTK array over numpy's memory, which stays as long as VTK uses it."""
     flat = np.ascontiguousarray(array).ravel()
     shared = numpy_support.numpy_to_vtk(flat, deep=False)
-    # VTK tells when its last user let go; until then this observer keeps the memory.
+    # VTK tells when its last user let go; until then this observer keeps the memory. The
+    # reference that numpy_to_vtk leaves on the Python object would keep it for longer.
+    shared._numpy_reference = None
     shared.AddObserver("DeleteEvent", lambda *event, memory=flat: memory)
     return shared
 

@@ -39,7 +39,7 @@ class Notice(VTKObservationMixin):
         if layoutManager is not None:
             layoutManager.layoutChanged.disconnect(self._onLayout)
         for renderer, actor in self._actors.values():
-            renderer.RemoveActor2D(actor)
+            renderer.RemoveViewProp(actor)
         self._actors = {}
 
     def update(self):
@@ -67,7 +67,7 @@ class Notice(VTKObservationMixin):
             if renderer is None:
                 return
             self._actors[key] = (renderer, _text())
-            renderer.AddActor2D(self._actors[key][1])
+            renderer.AddViewProp(self._actors[key][1])
         actor = self._actors[key][1]
         if bool(actor.GetVisibility()) != visible:
             actor.SetVisibility(visible)

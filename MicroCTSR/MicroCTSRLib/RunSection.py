@@ -46,7 +46,7 @@ class RunSection:
         ui.applyButton.toolTip = (
             _("Stop the run; the scene stays as it is.")
             if isBusy
-            else problem or _("Super-resolve the region in the background.")
+            else problem or _("Super-resolve the region in the background; Slicer goes on working.")
         )
         ui.previewButton.enabled = self._panel.input.volume is not None and not isBusy
         ui.queueButton.enabled = isBusy and not problem

@@ -7,12 +7,12 @@ from slicer.i18n import tr as _
 
 def red(text):
     """A sentence in red, as rich text."""
-    return f'<span style="color:#c0392b">{html.escape(text)}</span>'
+    return f'<span style="color:#c0392b">{html.escape(text, quote=False)}</span>'
 
 
 def amber(text):
     """A warning, as rich text."""
-    return f'<span style="color:#b9770e">{html.escape(text)}</span>'
+    return f'<span style="color:#b9770e">{html.escape(text, quote=False)}</span>'
 
 
 def grid(shape):

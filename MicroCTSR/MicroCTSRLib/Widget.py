@@ -60,6 +60,7 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
         self._useParameters()
 
     def enter(self):
@@ -105,6 +106,10 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onSceneEndClose(self, _caller, _event):
         self._useParameters()
+
+    def _onNodeRemoved(self, scene, _event):
+        if not scene.IsBatchProcessing():
+            self.update()
 
     def _onResult(self, job, nodes):
         if self.run.isPreview(job):

@@ -57,11 +57,6 @@ def panel(scene):
     yield panel
     panel = sys.modules["slicer"].modules.MicroCTSRWidget
     panel.logic.cleanup()
-    panel.costs.cleanup()
-    for entry in panel.models.entries():
-        if not entry.isBundled:
-            panel.models.delete(entry)
-    panel.model._fill()
 
 
 @pytest.fixture(scope="session")

@@ -59,8 +59,12 @@ def linear_transform(seed, scale=1.0):
 
 
 def use_model(panel, folder):
-    """Import a model package into the user's models and choose it."""
-    panel.model.importPackage(folder)
+    """Choose a model package among the user's models; it is imported once."""
+    keys = {entry.folder.name: entry.key for entry in panel.models.entries()}
+    if "toy-1.0.0" in keys:
+        panel.parameters.model = keys["toy-1.0.0"]
+    else:
+        panel.model.importPackage(folder)
     panel.update()
 
 
@@ -74,13 +78,15 @@ def volumes():
 
 
 def pretend_missing(monkeypatch, *names):
-    """Let packages seem not to be installed, by whichever way the module asks."""
+    """Let packages seem not to be installed until the host's installers were asked for them."""
     real = importlib.metadata.version
+    host.answers.missing = set(names) - {"torch"}
+    host.answers.torch_installed = "torch" not in names
 
     def version(name):
-        if name in names:
+        is_there = host.answers.torch_installed if name == "torch" else True
+        if name in host.answers.missing or not is_there:
             raise importlib.metadata.PackageNotFoundError(name)
         return real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    host.answers.missing = set(names)

@@ -200,10 +200,12 @@ def test_an_error_in_the_child_is_told_with_its_cause(ready, toy_model):
 
     before = slicer.mrmlScene.GetNumberOfNodes()
     weights = Path(ready.parameters.model) / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-10])
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-10])
 
     host.click(ready.ui.applyButton)
     wait_until_idle(ready)
+    weights.write_bytes(whole)
 
     assert "damaged or not those of the card" in ready.ui.statusLabel.text
     assert "damaged or not those of the card" in ready.ui.logText.plainText

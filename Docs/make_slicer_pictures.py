@@ -1,0 +1,128 @@
+"""Draw the pictures of the Slicer tutorial: the real panel, and views drawn by Slicer's own code.
+
+    python Docs/make_slicer_pictures.py
+
+It goes through the tutorial with the bundled CT and model, in the test host, and takes some
+minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PICTURES = REPOSITORY / "Docs" / "pictures"
+THUMBNAIL = REPOSITORY / "MicroCTSR" / "Resources" / "Icons" / "MicroCTSRTemporalBone.png"
+SIZE = (1360, 860)
+WAIT_S = 1200
+ONE_UP_RED, CONVENTIONAL = 6, 2
+
+sys.path.insert(0, str(REPOSITORY / "Testing" / "Slicer"))
+
+
+def main() -> None:
+    import host
+
+    host.start(testing=True)
+    import slicer
+
+    from host import pictures
+
+    host.loadModule(REPOSITORY / "MicroCTSR" / "MicroCTSR.py")
+    panel = host.openModule("MicroCTSR")
+    from microctsr_core.sample import COCHLEA_BOX, COCHLEA_SLICES, sample_volume_path
+
+    manager = slicer.app.layoutManager()
+    for name in manager.sliceViewNames():
+        manager.sliceWidget(name).sliceView().renderWindow()
+
+    def save(name: str, scroll: float = 0.0) -> None:
+        host.pump(0.5)
+        pictures.save(
+            pictures.window("MicroCTSR", size=SIZE, scroll=scroll), PICTURES / f"slicer-{name}.png"
+        )
+        print(f"slicer-{name}.png")
+
+    def show_only(*sections: str) -> None:
+        for name in ("input", "model", "quality", "output", "log", "result", "segmentation"):
+            getattr(panel.ui, f"{name}Section").collapsed = name not in sections
+
+    ct = slicer.util.loadVolume(str(sample_volume_path()))
+    ct.SetName("TemporalBone")
+    ct.GetDisplayNode().AutoWindowLevelOff()
+    ct.GetDisplayNode().SetWindowLevelMinMax(-1000, 2200)
+    panel.parameters.inputVolume = ct
+    slicer.util.setSliceViewerLayers(background=ct)
+    manager.resetSliceViews()
+    pictures.save(pictures.view("Red", (128, 128)), THUMBNAIL)
+
+    regions = sys.modules["MicroCTSRLib.Regions"]
+    panel.ui.fitToViewButton.click()
+    roi = panel.parameters.region
+    regions.placeOverBox(roi, ct, COCHLEA_BOX)
+    centre = roi.GetCenter()
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        view.JumpSlice(*centre)
+    host.pump(until=lambda: panel.quality.cost() is not None, timeout=60)
+    show_only("input", "model")
+    save("panel")
+
+    roi.SetDisplayVisibility(False)
+    panel.ui.applyButton.click()
+    host.pump(until=lambda: panel.logic.queue.current is None, timeout=WAIT_S)
+    nodes = panel.result.nodes()
+    layout = manager.layoutLogic().GetLayoutNode()
+    layout.SetViewArrangement(ONE_UP_RED)
+    manager.resetSliceViews()
+    look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
+    show_only("result")
+    save("overlay", scroll=1.0)
+
+    panel.ui.compareButton.click()
+    for name in ("MicroCTSRInput", "MicroCTSRResult"):
+        look_at(nodes.mean, COCHLEA_SLICES[1], name)
+    save("compare", scroll=1.0)
+    panel.ui.compareButton.click()
+
+    layout.SetViewArrangement(ONE_UP_RED)
+    manager.resetSliceViews()
+    look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
+    panel.ui.overlaySelector.currentIndex = 2
+    show_only("segmentation")
+    panel.ui.createSeedsButton.click()
+    save("seeds", scroll=1.0)
+
+    panel.ui.growNowButton.click()
+    layout.SetViewArrangement(CONVENTIONAL)
+    manager.resetSliceViews()
+    look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
+    show_in_space(slicer.util.getNode("TemporalBone SR grown"))
+    save("grown", scroll=1.0)
+
+
+def look_at(volume, k: int, view: str) -> None:
+    """Move a slice view to a slice of a volume."""
+    import slicer
+
+    i, j, _slices = volume.GetImageData().GetDimensions()
+    nodes = sys.modules["MicroCTSRLib.Nodes"]
+    place = nodes.ijkToWorld(volume) @ (i / 2, j / 2, k, 1)
+    slicer.app.layoutManager().sliceWidget(view).mrmlSliceNode().JumpSlice(*place[:3])
+
+
+def show_in_space(segmentation) -> None:
+    """Show bone and fluid in the 3-D view, the bone as through glass."""
+    import slicer
+
+    segmentation.CreateClosedSurfaceRepresentation()
+    display = segmentation.GetDisplayNode()
+    display.SetSegmentOpacity3D("bone", 0.15)
+    display.SetSegmentVisibility3D("air", False)
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    view.resetFocalPoint()
+    view.resetCamera()
+
+
+if __name__ == "__main__":
+    main()
