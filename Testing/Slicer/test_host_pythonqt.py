@@ -36,6 +36,15 @@ def test_what_is_no_property_is_a_method(button, name):
     assert callable(getattr(button, name))
 
 
+def test_getters_of_every_form_become_attributes(scene):
+    line, text, timer = qt.QLineEdit("abc"), qt.QPlainTextEdit("text"), qt.QTimer()
+    line.selectAll()
+    assert (line.selectedText, text.plainText, timer.active) == ("abc", "text", False)
+    timer.singleShot = True
+    assert timer.singleShot is True
+    assert not hasattr(text, "toPlainText")
+
+
 def test_a_virtual_setter_is_hidden_from_code_but_not_from_qt(button):
     with pytest.raises(AttributeError, match="visible"):
         button.setVisible(True)

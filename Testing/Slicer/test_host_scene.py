@@ -101,6 +101,20 @@ def test_data_nodes_enter_and_leave_the_subject_hierarchy(scene):
     assert slicer.util.getSubjectHierarchyItemChildren() == []
 
 
+def test_a_saved_scene_is_loaded_with_its_hierarchy(scene, tmp_path):
+    node = add_ct()
+    hierarchy = scene.GetSubjectHierarchyNode()
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Results")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), folder)
+    slicer.util.saveNode(node, str(tmp_path / "CT.nrrd"))
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
+    host_package.closeScene()
+    slicer.util.loadScene(tmp_path / "scene.mrml")
+    hierarchy = scene.GetSubjectHierarchyNode()
+    item = hierarchy.GetItemByDataNode(slicer.util.getNode("CT"))
+    assert hierarchy.GetItemName(hierarchy.GetItemParent(item)) == "Results"
+
+
 def test_the_segment_editor_keeps_what_it_is_told(scene):
     editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
@@ -125,6 +139,8 @@ def test_a_layout_gets_a_slice_widget_for_every_view_it_names(scene):
     assert widget.mrmlSliceNode().GetLayoutLabel() == "SR"
     assert widget.mrmlSliceCompositeNode() is not widget.mrmlSliceNode()
     assert manager.sliceWidget("Nothing") is None
+    green = manager.sliceWidget("Green").mrmlSliceNode()
+    assert (widget.mrmlSliceNode().IsMappedInLayout(), green.IsMappedInLayout()) == (True, False)
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
 
@@ -233,7 +249,9 @@ def test_the_window_shows_the_panel_the_bars_and_the_views(ct, tmp_path):
     assert picture[:, 400:].std() > 40
     host_package.pictures.save(picture, tmp_path / "window.png")
     assert (tmp_path / "window.png").stat().st_size > 10_000
-    # The panel is the module's again.
-    assert slicer.modules.tiny.widgetRepresentation().parent() is None
+    # The panel is the module's again, and open.
+    panel = slicer.modules.tiny.widgetRepresentation()
+    assert panel.parent() is None
+    assert panel.visible
     slicer.modules.TinyWidget.cleanup()
     slicer.util.selectModule("Data")

@@ -1,6 +1,20 @@
 """A stand-in for the Slicer application around real MRML and real Qt.
 
-``start()`` makes it; the functions here use it. One process holds one host.
+    import host
+
+    app = host.start()                            # slicer, qt and ctk can be imported from now on
+    host.loadModule("MicroCTSR/MicroCTSR.py")     # as at the start of the application
+    widget = host.openModule("MicroCTSR")         # as its user opens it: setup, enter
+    host.click(widget.ui.applyButton)             # refuses what is disabled or hidden
+    host.pump(until=lambda: done, timeout=60)     # runs the event loop
+    host.pictures.save(host.pictures.window("MicroCTSR"), "window.png")
+
+Real are the scene and its nodes, the modules' logics, storage nodes, slice logics, displayable
+managers and everything of Qt. The rest stands in for the application, and is strict: code sees Qt
+as PythonQt shows it (``pythonqt.py``), code that PythonQt would refuse is refused
+(``refusals.py``), and errors in slots and observers are kept for the test (``takeErrors``).
+``answers`` decides what the user says to questions, and records what is asked and told.
+One process holds one host.
 """
 
 import importlib

@@ -131,7 +131,10 @@ class LayoutManager(QObject):
         if (arrangement, description) == self._shown:
             return
         self._shown = (arrangement, description)
-        for node in self.view_nodes():
+        shown = self.view_nodes()
+        for node in slicer.util.getNodesByClass("vtkMRMLAbstractViewNode"):
+            node.SetMappedInLayout(node in shown)
+        for node in shown:
             name = node.GetLayoutName()
             if node.IsA("vtkMRMLSliceNode") and name not in self._slice_widgets:
                 widget = SliceWidget(node, self._application_logic, self._scene)

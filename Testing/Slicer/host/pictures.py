@@ -29,7 +29,6 @@ from PySide6.QtWidgets import (
 from .ctk_widgets import ctkCollapsibleButton
 
 BAR_HEIGHT = 24
-THREE_D_COLOUR = "#7c8bd9"
 OFFSET_AXES = "RAS"
 
 
@@ -104,9 +103,10 @@ def window(
         cell.draw()
     QApplication.processEvents()
     picture = from_qimage(frame.grab().toImage())
-    # The panel belongs to the module; the frame goes.
+    # The panel belongs to the module, and stays open; the frame goes.
     area.takeWidget()
     module.setParent(None)
+    module.show()
     frame.close()
     frame.deleteLater()
     return picture
@@ -259,7 +259,7 @@ def _view_cell(element, views, cells):
         bar = _slice_bar(widget)
     elif element.get("class") == "vtkMRMLViewNode":
         widget = manager.threeDWidget(tag)
-        bar = _bar(widget.mrmlViewNode(), QColor(THREE_D_COLOUR))
+        bar = _bar(widget.mrmlViewNode())
         bar.layout().addStretch(1)
     else:
         return QFrame()  # tables and plots stay empty
@@ -268,8 +268,9 @@ def _view_cell(element, views, cells):
     return cell
 
 
-def _bar(node, colour):
+def _bar(node):
     bar = QFrame()
+    colour = QColor.fromRgbF(*node.GetLayoutColor())
     bar.setFixedHeight(BAR_HEIGHT)
     bar.setStyleSheet(f"QFrame {{ background: {colour.name()} }}")
     row = QHBoxLayout(bar)
@@ -285,8 +286,7 @@ def _bar(node, colour):
 
 def _slice_bar(widget):
     node = widget.mrmlSliceNode()
-    colour = QColor.fromRgbF(*node.GetLayoutColor())
-    bar = _bar(node, colour)
+    bar = _bar(node)
     logic = widget.sliceLogic()
     bounds = [0.0] * 6
     logic.GetLowestVolumeSliceBounds(bounds)

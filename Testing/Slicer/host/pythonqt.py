@@ -26,6 +26,8 @@ _PLAIN_CALLERS = (_HOST, "PySide6", "shiboken6", "shibokensupport")
 _LENIENT_CALLERS = ("slicer",)
 # PySide counts these among the methods, since they take optional arguments.
 _PROPERTIES_BY_HAND = {"QComboBox": ("currentData",)}
+# The static method that bears a property's name.
+_NO_GETTERS = ("singleShot",)
 # Accessors of properties that C++ looks up in Python, too, whoever happens to be running.
 _VIRTUAL = ("setVisible", "sizeHint", "minimumSizeHint")
 # Methods that hand over a QVariant: PythonQt makes tuples of lists in it.
@@ -150,8 +152,8 @@ class _Accessors:
 
     def _add(self, cls, name, writable):
         upper = name[0].upper() + name[1:]
-        # QTimer.singleShot is no getter: the forms that can only be getters come first.
-        getter = next((n for n in ("is" + upper, "has" + upper, name) if hasattr(cls, n)), None)
+        candidates = (name, "is" + upper, "has" + upper, "to" + upper)
+        getter = next((n for n in candidates if hasattr(cls, n) and n not in _NO_GETTERS), None)
         setter = "set" + upper if hasattr(cls, "set" + upper) else None
         self.getters[name] = getter
         if getter and getter != name:

@@ -60,6 +60,10 @@ class Scene:
             logic.SetMRMLApplicationLogic(self.application_logic)
             logic.SetMRMLScene(self.scene)
             self.logics[name] = logic
+        # This one gets no scene: it would look for terminology files that the wheel lacks.
+        terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
+        terminologies.SetMRMLApplicationLogic(self.application_logic)
+        self.logics["Terminologies"] = terminologies
         for name, logic in self.logics.items():
             self.application_logic.SetModuleLogic(name, logic)
         self._make_default_nodes()
@@ -73,30 +77,47 @@ class Scene:
         slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.scene)
 
     def _keep_hierarchy(self):
+        """Enter data nodes into the subject hierarchy, as the application's plug-ins do."""
+
         @vtk.calldata_type(vtk.VTK_OBJECT)
         def added(scene, _event, node):
-            if scene.IsImporting() or node is None:
-                return
-            if any(node.IsA(kind) for kind in IN_HIERARCHY) and not node.GetHideFromEditors():
-                hierarchy = scene.GetSubjectHierarchyNode()
-                if hierarchy and not hierarchy.GetItemByDataNode(node):
-                    hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+            if not scene.IsImporting():
+                _enter(scene, node)
 
         @vtk.calldata_type(vtk.VTK_OBJECT)
         def removed(scene, _event, node):
+            if scene.IsClosing() or node.IsA("vtkMRMLSubjectHierarchyNode"):
+                return
             hierarchy = scene.GetSubjectHierarchyNode()
-            if hierarchy and node is not None and not scene.IsClosing():
-                item = hierarchy.GetItemByDataNode(node)
-                if item:
-                    hierarchy.RemoveItem(item, False, False)
+            item = hierarchy.GetItemByDataNode(node)
+            if item:
+                hierarchy.RemoveItem(item, False, False)
+
+        def imported(scene, _event):
+            # The scene's file brings a hierarchy of its own, which is merged when asked for.
+            scene.GetSubjectHierarchyNode()
+            for node in slicer.util.getNodesByClass("vtkMRMLStorableNode", scene):
+                _enter(scene, node)
+
+        def closed(scene, _event):
+            slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
 
         self.scene.AddObserver(self.scene.NodeAddedEvent, added)
         self.scene.AddObserver(self.scene.NodeAboutToBeRemovedEvent, removed)
+        self.scene.AddObserver(self.scene.EndImportEvent, imported)
+        self.scene.AddObserver(self.scene.EndCloseEvent, closed)
 
     def close(self):
         """What File > Close scene does."""
         self.scene.Clear(0)
-        slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.scene)
+
+
+def _enter(scene, node) -> None:
+    if not any(node.IsA(kind) for kind in IN_HIERARCHY) or node.GetHideFromEditors():
+        return
+    hierarchy = scene.GetSubjectHierarchyNode()
+    if not hierarchy.GetItemByDataNode(node):
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
 
 
 def _write_colour_files(folder: Path) -> None:

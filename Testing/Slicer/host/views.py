@@ -68,6 +68,7 @@ class View(QObject):
         self._window.SetSize(*self._size)
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
         self._interactor.SetRenderWindow(self._window)
+        self._interactor.SetInteractorStyle(None)  # Slicer's own style alone takes the events
         self._make_renderers()
 
     def _start_managers(self, factory, renderer, node, style):
