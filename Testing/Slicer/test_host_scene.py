@@ -237,6 +237,13 @@ def test_the_space_view_shows_surfaces(ct):
     assert before[80, 100, 2] > 150  # Slicer's blue
 
 
+def test_dragging_turns_the_space_view(ct):
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    before = view.cameraNode().GetCamera().GetPosition()
+    slicer.util.clickAndDrag(view, start=(50, 50), end=(150, 90))
+    assert view.cameraNode().GetCamera().GetPosition() != pytest.approx(before)
+
+
 def test_the_window_shows_the_panel_the_bars_and_the_views(ct, tmp_path):
     import tiny_module
 

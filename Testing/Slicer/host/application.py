@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -124,16 +123,6 @@ class Application(QApplication):
 
     def restart(self):
         raise RuntimeError("The application was asked to restart")
-
-    def wait_until(self, condition, timeout: float) -> bool:
-        """Run the event loop until the condition holds, at most so many seconds."""
-        end = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            self.processEvents()
-            time.sleep(0.002)
-        return True
 
     def _set_temporary_path(self, path):
         self._temporary_path = str(path)

@@ -194,39 +194,32 @@ class ctkMessageBox(QMessageBox):
     )
 
 
-class _PathChooser(QWidget):
-    def _choose(self):
-        return QFileDialog.getExistingDirectory(self)
-
-
-class ctkPathLineEdit(_PathChooser):
+class ctkPathLineEdit(QWidget):
     """A line for a path, with a button that browses."""
 
     currentPathChanged = Signal(str)
 
     def __init__(self, parent=None):
         super().__init__(parent)
+        self._key = ""
         self._line = QLineEdit(self)
-        self._button = QToolButton(self)
-        self._button.setText("…")
-        self._button.clicked.connect(lambda: self._set_path(self._choose() or self._line.text()))
+        button = QToolButton(self)
+        button.setText("…")
+        button.clicked.connect(self._browse)
         self._line.textChanged.connect(self.currentPathChanged)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._line)
-        layout.addWidget(self._button)
-        self._others = {"settingKey": "", "label": "", "nameFilters": [], "filters": 0}
+        layout.addWidget(button)
+
+    def _browse(self):
+        self._set_path(QFileDialog.getExistingDirectory(self) or self._line.text())
 
     def _set_path(self, path):
         self._line.setText(str(path))
 
     currentPath = Property(str, lambda self: self._line.text(), _set_path)
-    settingKey = Property(
-        str,
-        lambda self: self._others["settingKey"],
-        lambda self, key: self._others.update(settingKey=key),
-    )
-    showHistoryButton = Property(bool, lambda _: False, lambda _, __: None)
+    settingKey = Property(str, lambda self: self._key, lambda self, key: setattr(self, "_key", key))
 
 
 class ctkDirectoryButton(QPushButton):

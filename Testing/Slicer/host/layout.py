@@ -87,6 +87,7 @@ class ThreeDWidget(QObject):
         self._logic = slicer.vtkMRMLViewLogic()
         self._logic.SetMRMLApplicationLogic(application_logic)
         self._logic.SetMRMLScene(scene)
+        self._logic.AddViewNode(node.GetLayoutName())
         self._view = ThreeDView(node, application_logic)
         self._controller = ThreeDController(self)
 

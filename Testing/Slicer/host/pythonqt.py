@@ -16,7 +16,6 @@ import re
 import sys
 
 from PySide6 import QtCore, QtGui, QtTest, QtUiTools, QtWidgets
-from shiboken6 import Shiboken
 
 from . import __name__ as _HOST
 
@@ -307,8 +306,3 @@ def _call(receiver, values):
     takes = code.co_argcount - (1 if hasattr(receiver, "__self__") else 0)
     takes_all = code.co_flags & inspect.CO_VARARGS
     return receiver(*(values if takes_all else values[:takes]))
-
-
-def is_alive(qobject) -> bool:
-    """Whether the C++ object behind a Python object still exists."""
-    return Shiboken.isValid(qobject)

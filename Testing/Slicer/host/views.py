@@ -7,7 +7,7 @@ stay fast. A renderer below holds the image of a slice view; Slicer's managers d
 import numpy as np
 import slicer
 import vtk
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 from vtk.util.numpy_support import vtk_to_numpy
 
 SLICE_MANAGERS = (
@@ -52,8 +52,6 @@ def _factory(factory, managers, application_logic):
 class View(QObject):
     """What slice views and 3-D views have in common."""
 
-    renderRequested = Signal()
-
     def __init__(self, application_logic):
         super().__init__()
         self._application_logic = application_logic
@@ -68,7 +66,8 @@ class View(QObject):
         self._window.SetSize(*self._size)
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
         self._interactor.SetRenderWindow(self._window)
-        self._interactor.SetInteractorStyle(None)  # Slicer's own style alone takes the events
+        # Only Slicer's own style, which is no vtkInteractorStyle, is to take the events.
+        self._interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
         self._make_renderers()
 
     def _start_managers(self, factory, renderer, node, style):
@@ -108,7 +107,6 @@ class View(QObject):
 
     def scheduleRender(self):
         self.scheduled_renders += 1
-        self.renderRequested.emit()
 
     def forceRender(self):
         self.renderWindow().Render()
@@ -233,6 +231,3 @@ class ThreeDView(View):
 
     def rotateToViewAxis(self, axis):
         self.cameraNode().RotateTo(axis)
-
-    def setAnimationOn(self, on):
-        pass
