@@ -42,7 +42,6 @@ def main() -> None:
         pictures.save(
             pictures.window("MicroCTSR", size=SIZE, scroll=scroll), PICTURES / f"slicer-{name}.png"
         )
-        print(f"slicer-{name}.png")
 
     def show_only(*sections: str) -> None:
         for name in ("input", "model", "quality", "output", "log", "result", "segmentation"):
@@ -74,7 +73,7 @@ def main() -> None:
     nodes = panel.result.nodes()
     layout = manager.layoutLogic().GetLayoutNode()
     layout.SetViewArrangement(ONE_UP_RED)
-    manager.resetSliceViews()
+    panel.ui.showButton.click()
     look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
     show_only("result")
     save("overlay", scroll=1.0)
@@ -112,16 +111,24 @@ def look_at(volume, k: int, view: str) -> None:
 
 
 def show_in_space(segmentation) -> None:
-    """Show bone and fluid in the 3-D view, the bone as through glass."""
+    """Show the fluid in the 3-D view, the bone as through glass, seen from above and in front."""
     import slicer
 
     segmentation.CreateClosedSurfaceRepresentation()
     display = segmentation.GetDisplayNode()
-    display.SetSegmentOpacity3D("bone", 0.15)
+    display.SetSegmentOpacity3D("bone", 0.12)
     display.SetSegmentVisibility3D("air", False)
-    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
-    view.resetFocalPoint()
-    view.resetCamera()
+    widget = slicer.app.layoutManager().threeDWidget(0)
+    widget.mrmlViewNode().SetBoxVisible(False)
+    widget.mrmlViewNode().SetAxisLabelsVisible(False)
+    bounds = [0.0] * 6
+    segmentation.GetRASBounds(bounds)
+    camera = slicer.modules.cameras.logic().GetViewActiveCameraNode(widget.mrmlViewNode())
+    middle = [(bounds[n] + bounds[n + 1]) / 2 for n in (0, 2, 4)]
+    camera.SetFocalPoint(*middle)
+    camera.SetPosition(middle[0], middle[1] + 30, middle[2] + 50)
+    camera.SetViewUp(0, 0, 1)
+    camera.ResetClippingRange()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from MicroCTSRLib import (
     MicroCTSRLogic,
     MicroCTSRTest,
     MicroCTSRWidget,
-    installNotice,
+    ensureNotice,
+    registerLayout,
     registerSampleData,
 )
 
@@ -49,6 +50,7 @@ class MicroCTSR(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self.afterStartup)
 
     def afterStartup(self):
-        """Offer the sample data, and keep the notice in the views."""
+        """Keep the notice in the views, know the layout of saved scenes, offer the sample data."""
+        ensureNotice()
+        registerLayout()
         registerSampleData(Path(__file__).parent / "Resources" / "Icons")
-        installNotice()

@@ -12,6 +12,7 @@ FALLBACK_COLOURS = "vtkMRMLColorTableNodeGrey"
 INPUT_VIEW, RESULT_VIEW = "MicroCTSRInput", "MicroCTSRResult"
 COMPARE_LAYOUT_ID = 8216
 _COLOURS = 256
+_COLOURS_ROLE = Nodes.PREFIX + "colours"
 _DIVERGING = ((0.02, 0.19, 0.38), (0.97, 0.97, 0.97), (0.40, 0.0, 0.12))  # less, equal, denser
 
 
@@ -63,12 +64,15 @@ def hideBelow(nodes, valueHu):
     else:
         display.ApplyThresholdOff()
     departure = nodes.consistency.GetDisplayNode()
-    _fillDiverging(departure.GetColorNode(), valueHu / max(departure.GetWindow() / 2, 1e-6))
+    colours = nodes.consistency.GetNodeReference(_COLOURS_ROLE)
+    # A table of Slicer's own, chosen by the user, is left as it is.
+    if colours is not None and departure.GetColorNode() is colours:
+        _fillDiverging(colours, valueHu / max(departure.GetWindow() / 2, 1e-6))
 
 
 def showLegend(nodes, overlay, visible):
     """Show the colours of the overlay with their HU, or no legend."""
-    titles = {Overlay.UNCERTAINTY: _("Uncertainty, HU"), Overlay.CONSISTENCY: _("Departure, HU")}
+    titles = {Overlay.UNCERTAINTY: _("Uncertainty (HU)"), Overlay.CONSISTENCY: _("Departure (HU)")}
     logic = slicer.modules.colors.logic()
     for kind, title in titles.items():
         node = overlayNode(nodes, kind)
@@ -76,6 +80,7 @@ def showLegend(nodes, overlay, visible):
         if visible and kind == overlay:
             legend = legend or logic.AddDefaultColorLegendDisplayNode(node)
             legend.SetTitleText(title)
+            legend.SetSize(0.1, 0.4)
             legend.SetLabelFormat("%.0f")
             legend.SetVisibility(True)
         elif legend is not None:
@@ -106,6 +111,15 @@ def fitViews():
         layoutManager.resetSliceViews()
 
 
+def registerLayout():
+    """Let Slicer know the layout of the comparison, as a scene saved with it needs."""
+    layoutManager = slicer.app.layoutManager()
+    if layoutManager is not None:
+        layoutNode = layoutManager.layoutLogic().GetLayoutNode()
+        if not layoutNode.IsLayoutDescription(COMPARE_LAYOUT_ID):
+            layoutNode.AddLayoutDescription(COMPARE_LAYOUT_ID, _compareLayout())
+
+
 def compare(nodes, inputNode, overlay, opacity):
     """Show input and result side by side in one plane, linked.
 
@@ -115,8 +129,7 @@ def compare(nodes, inputNode, overlay, opacity):
     layoutManager = slicer.app.layoutManager()
     layoutNode = layoutManager.layoutLogic().GetLayoutNode()
     before = layoutNode.GetViewArrangement()
-    if not layoutNode.IsLayoutDescription(COMPARE_LAYOUT_ID):
-        layoutNode.AddLayoutDescription(COMPARE_LAYOUT_ID, _compareLayout())
+    registerLayout()
     layoutNode.SetViewArrangement(COMPARE_LAYOUT_ID)
     part = overlayNode(nodes, overlay)
     for view, background, foreground in (
@@ -215,8 +228,7 @@ def _highest(node):
 
 def _divergingColours(node):
     """Blue where the result is less dense than the input, red where denser; one table per map."""
-    role = Nodes.PREFIX + "colours"
-    colours = node.GetNodeReference(role)
+    colours = node.GetNodeReference(_COLOURS_ROLE)
     if colours is None:
         colours = slicer.vtkMRMLColorTableNode()
         colours.SetTypeToUser()
@@ -224,7 +236,7 @@ def _divergingColours(node):
         colours.SetHideFromEditors(True)
         colours.SetNumberOfColors(_COLOURS)
         colours = slicer.mrmlScene.AddNode(colours)
-        node.SetNodeReferenceID(role, colours.GetID())
+        node.SetNodeReferenceID(_COLOURS_ROLE, colours.GetID())
     _fillDiverging(colours, 0.0)
     return colours
 

@@ -26,10 +26,9 @@ class InputSection:
 
     def firstVolume(self):
         """The CT that a view shows, or the first in the scene that is no result."""
-        shown = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
-        candidates = [slicer.mrmlScene.GetNodeByID(shown.GetBackgroundVolumeID() or "")] * bool(
-            shown
-        )
+        views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        shown = [view.GetBackgroundVolumeID() for view in views]
+        candidates = [slicer.mrmlScene.GetNodeByID(id_) for id_ in shown if id_]
         candidates += slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         for node in candidates:
             isScalar = node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode"

@@ -87,19 +87,25 @@ class Installation:
                 )
             ) from None
         bound = TORCH.removeprefix("torch")
-        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-            askConfirmation=True, torchVersionRequirement=bound
-        )
+        try:
+            torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+                askConfirmation=True, torchVersionRequirement=bound
+            )
+        except (RuntimeError, ValueError, subprocess.CalledProcessError) as error:
+            raise NotInstalled(_declined(TORCH, why=error)) from None
         if torch is None:
             raise NotInstalled(_declined(TORCH, why=_("The installation was declined")))
 
     def _installOthers(self, missing):
-        packaging = getattr(slicer, "packaging", None)
+        try:
+            from slicer import packaging
+        except ImportError:  # before Slicer 5.12
+            packaging = None
         if packaging is not None:
             requirements = packaging.load_requirements(str(self._requirements))
             try:
                 packaging.pip_ensure(requirements, requester="MicroCTSR", prompt_restart=False)
-            except RuntimeError as error:
+            except (RuntimeError, subprocess.CalledProcessError) as error:
                 raise NotInstalled(_declined(*missing, why=error)) from None
             return
         question = _(

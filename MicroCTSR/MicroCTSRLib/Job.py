@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from .Signal import Signal
 
 WAITING, WRITING, RUNNING, CANCELLING = "waiting", "writing", "running", "cancelling"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+# A launcher between Slicer and the run tells a signal's end in these ways.
+_KILLED = (9, 128 + 9)
 _FOLDER = re.compile(r"MicroCTSR-(\d+)-")
 
 
@@ -71,6 +73,7 @@ class Job:
         self.result = None
         self.lines = []
         self._folder = None
+        self._slabs = None
         self._child = None
         self._timer = None
 
@@ -195,6 +198,9 @@ class Job:
             # Mapped files keep their contents when they lose their names. Windows keeps the
             # files as long as they are mapped; the next run removes them.
             shutil.rmtree(self._folder, ignore_errors=True)
+        # Whoever keeps the job, be it a Qt connection, does not keep the scan.
+        self.request = replace(self.request, volume=None)
+        self._slabs = None
         self.timeLeft = ""
         self._set(state, message)
 
@@ -223,10 +229,10 @@ def _causeOf(code, lines):
     errors = [line for line in lines if line.startswith("Error: ")]
     if errors:
         return errors[-1].removeprefix("Error: ")
-    if code < 0:
+    if code < 0 or code in _KILLED:
         return _(
-            "The system ended the run (signal {number}), most likely because memory ran out; "
+            "The system ended the run (status {code}), most likely because memory ran out; "
             "choose a smaller region."
-        ).format(number=-code)
+        ).format(code=code)
     last = lines[-1] if lines else _("it printed nothing")
     return _("The run ended unexpectedly (status {code}): {last}").format(code=code, last=last)

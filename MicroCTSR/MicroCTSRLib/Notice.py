@@ -26,7 +26,12 @@ class Notice(VTKObservationMixin):
         if layoutManager is None:
             return
         scene = slicer.mrmlScene
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent):
+        for event in (
+            scene.NodeAddedEvent,
+            scene.NodeRemovedEvent,
+            scene.EndImportEvent,
+            scene.EndCloseEvent,
+        ):
             self.addObserver(scene, event, self._onScene)
         layoutManager.layoutChanged.connect(self._onLayout)
         self._watchViews()
@@ -48,6 +53,8 @@ class Notice(VTKObservationMixin):
         for name in layoutManager.sliceViewNames():
             widget = layoutManager.sliceWidget(name)
             composite = widget.sliceLogic().GetSliceCompositeNode()
+            if composite is None:  # the view is being made
+                continue
             layers = (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID())
             self._set(f"slice {name}", widget.sliceView(), any(map(_isSynthetic, layers)))
         anywhere = any(
@@ -63,7 +70,7 @@ class Notice(VTKObservationMixin):
         if key not in self._actors:
             if not visible:
                 return
-            renderer = _topRenderer(view)
+            renderer = _overlayRenderer(view)
             if renderer is None:
                 return
             self._actors[key] = (renderer, _text())
@@ -96,21 +103,39 @@ def _isSynthetic(volumeId):
     return node is not None and bool(node.GetAttribute(Nodes.PREFIX + "notice"))
 
 
-def _topRenderer(view):
-    """The renderer that draws over all others of a view: the slice is drawn by one below."""
+def _overlayRenderer(view):
+    """The renderer that draws over a view's image, in all of the view.
+
+    A slice view draws the slice in its lowest layer and what lies upon it in the next. The
+    orientation marker adds another on top, which may be confined to a corner.
+    """
     renderers = view.renderWindow().GetRenderers()
     found = [renderers.GetItemAsObject(n) for n in range(renderers.GetNumberOfItems())]
-    return max(found, key=lambda renderer: renderer.GetLayer(), default=None)
+    isSlice = hasattr(view, "mrmlSliceNode")
+    above = [renderer for renderer in found if renderer.GetLayer() > 0] if isSlice else []
+    return (above or found or [None])[0]
 
 
 def _text():
     actor = vtk.vtkTextActor()
     actor.SetInput(TEXT)
     actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
-    actor.SetPosition(0.98, 0.02)
+    actor.SetPosition(0.98, 0.97)
     style = actor.GetTextProperty()
     style.SetFontSize(14)
     style.SetJustificationToRight()
+    style.SetVerticalJustificationToTop()
     style.SetColor(1.0, 0.8, 0.2)
     style.ShadowOn()
     return actor
+
+
+def ensureNotice():
+    """Keep the notice in the views, whichever module is open; Reload renews it."""
+    earlier = getattr(slicer.modules, "microctsrNotice", None)
+    if isinstance(earlier, Notice):
+        return
+    if earlier is not None:
+        earlier.remove()
+    slicer.modules.microctsrNotice = Notice()
+    slicer.modules.microctsrNotice.install()

@@ -3,7 +3,6 @@
 import slicer
 
 from . import Display, Nodes
-from .Notice import Notice
 
 
 class ResultSection:
@@ -31,8 +30,9 @@ class ResultSection:
         self._shown = None
         self._show(nodes)
 
-    def showPreview(self, nodes, inputNode):
+    def showPreview(self, nodes):
         """Lay the preview of one slice over its input."""
+        inputNode = self._inputOf(nodes)
         Display.showResult(nodes, inputNode)
         slicer.util.setSliceViewerLayers(
             background=inputNode, foreground=nodes.mean, foregroundOpacity=1.0
@@ -107,11 +107,20 @@ class ResultSection:
             self._compare(self.nodes())
         self._ui.compareButton.checked = Display.isComparing()
 
+    @staticmethod
+    def _fitComparison(mean):
+        if Display.isComparing() and slicer.mrmlScene.IsNodePresent(mean):
+            Display.showSamePlace(mean)
+
     def _compare(self, nodes):
+        import qt
+
         parameters = self._panel.parameters
         before = Display.compare(
             nodes, self._inputOf(nodes), parameters.overlay, parameters.overlayOpacity
         )
+        # Views that have just been made get their size from Qt a moment later.
+        qt.QTimer.singleShot(0, lambda: self._fitComparison(nodes.mean))
         if before != Display.COMPARE_LAYOUT_ID:
             self._layoutBefore = before
         Display.renewLegend(nodes, parameters.overlay, parameters.legend)
@@ -119,12 +128,3 @@ class ResultSection:
     @staticmethod
     def _inputOf(nodes):
         return nodes.mean.GetNodeReference(Nodes.PREFIX + "input")
-
-
-def installNotice():
-    """Keep the notice in the views, whichever module is open; once for each start of Slicer."""
-    earlier = getattr(slicer.modules, "microctsrNotice", None)
-    if earlier is not None:
-        earlier.remove()
-    slicer.modules.microctsrNotice = Notice()
-    slicer.modules.microctsrNotice.install()

@@ -3,10 +3,10 @@
 import slicer
 from slicer.i18n import tr as _
 
-from microctsr_core.errors import MicroCTSRError
+from microctsr_core.errors import GeometryError, MicroCTSRError
 
 from . import Nodes, Regions, Texts
-from .Job import CANCELLED, CANCELLING
+from .Job import CANCELLED, CANCELLING, DONE
 from .Parameter import PREVIEW_PASSES, Quality
 
 PREVIEW_VIEW = "vtkMRMLSliceNodeRed"
@@ -31,7 +31,10 @@ class RunSection:
         logic.failed.connect(self._onFailed)
 
     def isPreview(self, job):
-        return job in self._previews
+        """Whether a run that has just ended was a preview; asked once for each."""
+        wasPreview = job in self._previews
+        self._previews.discard(job)
+        return wasPreview
 
     def update(self):
         if self._panel.parameters is None:
@@ -105,6 +108,8 @@ class RunSection:
         """One slice: that of the red view, within the region or 15 mm around the view's middle."""
         parameters = self._panel.parameters
         node, view = parameters.inputVolume, slicer.mrmlScene.GetNodeByID(PREVIEW_VIEW)
+        if view is None:
+            raise GeometryError(_("There is no red slice view; open a layout that has one."))
         k = Regions.sliceOf(view, node)
         if parameters.region is not None:
             box = Regions.boxOf(parameters.region, node)
@@ -135,6 +140,8 @@ class RunSection:
         self._ui.logText.appendPlainText(text)
 
     def _onEnded(self, job):
+        if job.state != DONE:
+            self._previews.discard(job)
         if job.state == CANCELLED:
             self._tell(_("Cancelled; the scene is as it was."))
 

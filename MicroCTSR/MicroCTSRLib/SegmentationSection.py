@@ -23,7 +23,6 @@ class SegmentationSection:
         self._previewed = None
         # A slider that is dragged asks for more previews than can be drawn.
         self._timer = qt.QTimer()
-        self._timer.singleShot = True
         self._timer.interval = _PREVIEW_DELAY_MS
         self._timer.timeout.connect(self._showPreview)
         ui = panel.ui
@@ -73,6 +72,7 @@ class SegmentationSection:
         self._previewed = None
 
     def _showPreview(self):
+        self._timer.stop()
         parameters = self._panel.parameters
         nodes = self._panel.result.nodes() if parameters is not None else None
         if nodes is not None and parameters.previewSeeds:

@@ -10,6 +10,7 @@ from .InputSection import InputSection
 from .Logic import MicroCTSRLogic
 from .Models import Models
 from .ModelSection import ModelSection
+from .Notice import ensureNotice
 from .QualitySection import QualitySection
 from .ResultSection import ResultSection
 from .RunSection import RunSection
@@ -53,6 +54,7 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.result,
             self.segmentation,
         )
+        ensureNotice()
         self.costs.changed.connect(self.update)
         self.logic.queue.changed.connect(self.run.update)
         self.logic.resultAdded.connect(self._onResult)
@@ -65,6 +67,8 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         self._useParameters()
+        if self.parameters.inputVolume is None:
+            self.parameters.inputVolume = self.input.firstVolume()
 
     def exit(self):
         """The panel is hidden; runs go on, the sections go on following them."""
@@ -89,9 +93,16 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.parameters = self.logic.getParameterNode()
         if self.parameters.inputVolume is None:
             self.parameters.inputVolume = self.input.firstVolume()
-        self._guiTag = self.parameters.connectGui(self.ui)
+        # connectGui would find the same widgets, but gives no tag to disconnect them by.
+        self._guiTag = self.parameters.connectParametersToGui(self._boundWidgets())
         self.addObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.update)
         self.update()
+
+    def _boundWidgets(self):
+        """The controls by the parameter that the .ui file binds them to."""
+        widgets = vars(self.ui).values()
+        names = [(widget.property("SlicerParameterName"), widget) for widget in widgets]
+        return {name: widget for name, widget in names if name}
 
     def _dropParameters(self):
         if self.parameters is not None:
@@ -113,7 +124,7 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onResult(self, job, nodes):
         if self.run.isPreview(job):
-            self.result.showPreview(nodes, self.parameters.inputVolume)
+            self.result.showPreview(nodes)
             return
         self.result.take(nodes)
         self.segmentation.take(nodes)

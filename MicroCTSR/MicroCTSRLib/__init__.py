@@ -1,8 +1,9 @@
 """The Slicer side of MicroCTSR: panel, logic, nodes, background runs and installation."""
 
+from .Display import registerLayout
 from .Logic import MicroCTSRLogic
 from .Nodes import ResultNodes
-from .ResultSection import installNotice
+from .Notice import ensureNotice
 from .SampleDataSource import registerSampleData
 from .Test import MicroCTSRTest
 from .Widget import MicroCTSRWidget
@@ -12,6 +13,7 @@ __all__ = [
     "MicroCTSRTest",
     "MicroCTSRWidget",
     "ResultNodes",
-    "installNotice",
+    "ensureNotice",
+    "registerLayout",
     "registerSampleData",
 ]

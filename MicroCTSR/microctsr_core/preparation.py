@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from .errors import MicroCTSRError
 from .volume import Box, Triple
@@ -242,6 +241,8 @@ def cubic_weights(
         >>> weights, (start, stop) = cubic_weights(np.array([3.0, 7.5]), count=100)
         >>> plane_at_7_5 = np.tensordot(weights[1], np.random.rand(100)[start:stop], 1)
     """
+    from scipy import ndimage  # here, so that Slicer does not load it at every start
+
     nearest = np.clip(positions, 0, count - 1)
     start = max(0, int(np.floor(nearest.min())) - SPLINE_REACH)
     stop = min(count, int(np.ceil(nearest.max())) + SPLINE_REACH + 1)

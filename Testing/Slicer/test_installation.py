@@ -113,7 +113,7 @@ def test_an_installation_that_fails_is_told_with_its_cause(
     host.answers.install_fails = "no network"
     failure = sys.modules["MicroCTSRLib.Installation"].NotInstalled
 
-    with pytest.raises(failure, match="Not installed: safetensors.*no network"):
+    with pytest.raises(failure, match=r"Not installed: safetensors.*no network"):
         installation.ensure()
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..errors import GeometryError
 from ..preparation import in_plane_mm
@@ -62,6 +61,8 @@ def bring_back(
         factors: fine voxels per coarse voxel, (k, j, i).
         sigmas: of the Gaussian in fine voxels, (k, j, i); 0 leaves an axis as it is.
     """
+    from scipy import ndimage  # here, so that Slicer does not load it at every start
+
     fk, fj, fi = factors
     k, j, i = (n // f for n, f in zip(fine.shape, factors, strict=True))
     planes = np.empty((fine.shape[0], j, i), np.float32)

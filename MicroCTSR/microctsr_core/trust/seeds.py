@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 LABELS = {"bone": 1, "fluid": 2, "air": 3}
 """What the voxels of seeds are called."""
@@ -108,6 +107,8 @@ def seed_labels(
     Returns:
         uint8 array of :data:`LABELS`, 0 where no seed is.
     """
+    from scipy import ndimage  # here, so that Slicer does not load it at every start
+
     certain = reliable(uncertainty, thresholds)
     interval = thresholds.bone_hu - thresholds.air_hu
     fluid_top = thresholds.bone_hu - _DOUBTFUL_SHARE * interval
