@@ -200,6 +200,21 @@ def test_a_colour_legend_is_drawn(ct):
     assert changed[1].min() > 150  # on the right
 
 
+def test_a_legend_is_drawn_in_a_view_that_nobody_had_looked_at(ct):
+    manager = slicer.app.layoutManager()
+    node = manager.layoutLogic().GetLayoutNode()
+    if not node.IsLayoutDescription(778):
+        node.AddLayoutDescription(778, COMPARE.replace("Result", "Fresh"))
+    manager.setLayout(778)
+    widget = manager.sliceWidget("Fresh")
+    widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(ct.GetID())
+    legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(ct)
+    with_legend = slice_image("Fresh", (300, 300)).astype(int)
+    legend.SetVisibility(False)
+    assert np.abs(slice_image("Fresh", (300, 300)) - with_legend)[:, 150:].sum() > 10_000
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+
 def test_what_code_adds_to_a_view_is_drawn(ct):
     view = slicer.app.layoutManager().sliceWidget("Green").sliceView()
     before = view.image((200, 160))
@@ -234,6 +249,8 @@ def test_the_space_view_shows_surfaces(ct):
     view.resetFocalPoint()
     after = view.image((200, 160))
     assert after[80, 100, 0] > 100 > after[80, 100, 2]
+    red = (after[..., 0] > 60) & (after[..., 2] < 60)
+    assert red.mean() > 0.15  # it fills the view
     assert before[80, 100, 2] > 150  # Slicer's blue
 
 

@@ -125,6 +125,20 @@ class LayoutManager(QObject):
         self._shown = None
         node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._layout_modified)
         self._layout_modified()
+        self._make_views_before_legends()
+
+    def _make_views_before_legends(self):
+        """Colour legends are shown only by views that existed before, and these come on demand."""
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def about_to_be_added(_scene, _event, node):
+            if node.IsA("vtkMRMLColorLegendDisplayNode"):
+                for widget in self._slice_widgets.values():
+                    widget.sliceView().renderWindow()
+                for widget in self._three_d_widgets.values():
+                    widget.threeDView().renderWindow()
+
+        self._scene.AddObserver(self._scene.NodeAboutToBeAddedEvent, about_to_be_added)
 
     def _layout_modified(self, *_):
         arrangement = self._logic.GetLayoutNode().GetViewArrangement()

@@ -221,10 +221,17 @@ class ThreeDView(View):
         self._start_managers(factory, renderer, self._node, style)
 
     def resetFocalPoint(self):
+        """Look at all that is shown; the box around it and its labels do not count."""
+        self.renderWindow()
+        shown = (self._node.GetBoxVisible(), self._node.GetAxisLabelsVisible())
+        self._node.SetBoxVisible(False)
+        self._node.SetAxisLabelsVisible(False)
         self.renderer().ResetCamera()
+        self._node.SetBoxVisible(shown[0])
+        self._node.SetAxisLabelsVisible(shown[1])
 
     def resetCamera(self):
-        self.renderer().ResetCamera()
+        self.resetFocalPoint()
 
     def cameraNode(self):
         return self._application_logic.GetModuleLogic("Cameras").GetViewActiveCameraNode(self._node)
