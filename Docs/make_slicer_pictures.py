@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = REPOSITORY / "Docs" / "pictures"
 THUMBNAIL = REPOSITORY / "MicroCTSR" / "Resources" / "Icons" / "MicroCTSRTemporalBone.png"
@@ -54,7 +56,7 @@ def main() -> None:
     panel.parameters.inputVolume = ct
     slicer.util.setSliceViewerLayers(background=ct)
     manager.resetSliceViews()
-    pictures.save(pictures.view("Red", (128, 128)), THUMBNAIL)
+    pictures.save(thumbnail(slicer.util.arrayFromVolume(ct)[COCHLEA_BOX[0][0] + 3]), THUMBNAIL)
 
     regions = sys.modules["MicroCTSRLib.Regions"]
     panel.ui.fitToViewButton.click()
@@ -79,6 +81,7 @@ def main() -> None:
     save("overlay", scroll=1.0)
 
     panel.ui.compareButton.click()
+    host.pump(0.2)
     for name in ("MicroCTSRInput", "MicroCTSRResult"):
         look_at(nodes.mean, COCHLEA_SLICES[1], name)
     save("compare", scroll=1.0)
@@ -98,6 +101,13 @@ def main() -> None:
     look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
     show_in_space(slicer.util.getNode("TemporalBone SR grown"))
     save("grown", scroll=1.0)
+
+
+def thumbnail(values: np.ndarray) -> np.ndarray:
+    """The middle of a slice as grey RGB, 128 pixels wide."""
+    j, i = ((n - 128) // 2 for n in values.shape)
+    grey = np.clip((values[j : j + 128, i : i + 128] + 1000) / 3200 * 255, 0, 255)
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
 
 
 def look_at(volume, k: int, view: str) -> None:

@@ -2,7 +2,8 @@
 
 Python threads hardly run while Slicer's event loop idles, so a timer polls. The child's output
 goes to a file, which is read as it grows. The child runs while its standard input is open: closing
-it cancels, and so does the end of Slicer.
+it cancels, and so does the end of Slicer. Where a launcher stands between Slicer and its Python
+and keeps that input to itself, a signal to both does the same.
 """
 
 import contextlib
@@ -71,6 +72,8 @@ class ChildProcess:
         if self.isRunning and self._killAt is None:
             self._killAt = time.monotonic() + GRACE_S
             self._process.stdin.close()
+            if os.name != "nt":
+                _signalGroup(self._process, signal.SIGTERM)
 
     def kill(self):
         """End the child at once and wait for it; nothing is emitted any more."""
@@ -89,6 +92,8 @@ class ChildProcess:
                 _killTree(self._process)
             return
         self._timer.stop()
+        if self._killAt is not None and os.name != "nt":
+            _signalGroup(self._process, signal.SIGKILL)  # a launcher may end before its child
         self._read()
         if self._rest:
             self._tell(self._rest)
@@ -138,5 +143,9 @@ def _killTree(process):
         command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
         subprocess.run(command, capture_output=True, check=False, **_apart())
         return
+    _signalGroup(process, signal.SIGKILL)
+
+
+def _signalGroup(process, number):
     with contextlib.suppress(ProcessLookupError):  # it may have ended in the meantime
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)

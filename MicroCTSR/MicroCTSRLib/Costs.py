@@ -50,9 +50,13 @@ class Costs:
         """Find out, unless it is known or another measurement is at work."""
         if self._child is not None or (model, device) in self._known:
             return
-        folder = Path(
-            tempfile.mkdtemp(prefix=f"MicroCTSR-{os.getpid()}-", dir=slicer.app.temporaryPath)
-        )
+        try:
+            folder = Path(
+                tempfile.mkdtemp(prefix=f"MicroCTSR-{os.getpid()}-", dir=slicer.app.temporaryPath)
+            )
+        except OSError as error:
+            self._known[model, device] = f"Slicer's temporary folder cannot be written: {error}"
+            return
         answer = folder / "cost.json"
         lines = []
         self._child = ChildProcess(
@@ -67,7 +71,11 @@ class Costs:
             self.changed.emit()
 
         self._child.finished.connect(finished)
-        self._child.start()
+        try:
+            self._child.start()
+        except OSError as error:
+            lines.append(f"Error: Slicer's Python could not be started: {error}")
+            finished(-1)
 
     def forget(self, model):
         """A package was replaced or deleted."""

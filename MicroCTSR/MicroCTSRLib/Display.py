@@ -80,9 +80,10 @@ def showLegend(nodes, overlay, visible):
         if visible and kind == overlay:
             legend = legend or logic.AddDefaultColorLegendDisplayNode(node)
             legend.SetTitleText(title)
-            legend.SetSize(0.1, 0.4)
+            legend.SetSize(0.07, 0.3)
             legend.SetLabelFormat("%.0f")
             legend.SetVisibility(True)
+            legend.Modified()  # a view that has just got its first legend looks again
         elif legend is not None:
             legend.SetVisibility(False)
 

@@ -21,8 +21,9 @@ from .Signal import Signal
 
 WAITING, WRITING, RUNNING, CANCELLING = "waiting", "writing", "running", "cancelling"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
-# A launcher between Slicer and the run tells a signal's end in these ways.
+# A launcher between Slicer and the run tells in one of these ways that a signal ended it.
 _KILLED = (9, 128 + 9)
+_CRASHED = "exit abnormally"
 _FOLDER = re.compile(r"MicroCTSR-(\d+)-")
 
 
@@ -229,7 +230,7 @@ def _causeOf(code, lines):
     errors = [line for line in lines if line.startswith("Error: ")]
     if errors:
         return errors[-1].removeprefix("Error: ")
-    if code < 0 or code in _KILLED:
+    if code < 0 or code in _KILLED or any(_CRASHED in line for line in lines):
         return _(
             "The system ended the run (status {code}), most likely because memory ran out; "
             "choose a smaller region."

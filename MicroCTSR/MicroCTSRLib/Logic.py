@@ -9,7 +9,9 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import Nodes, Regions
+from microctsr_core.errors import WriteError
+
+from . import Display, Nodes, Regions
 from .Installation import Installation
 from .Job import DONE, FAILED, Job, Request
 from .JobQueue import JobQueue
@@ -80,7 +82,9 @@ class MicroCTSRLogic(ScriptedLoadableModuleLogic):
             volume, model, box, samples, device, seed, progress, cancel, scale_mode=scaleMode
         )
         transformId = volumeNode.GetTransformNodeID()
-        return Nodes.addResult(result, volumeNode.GetName(), volumeNode, transformId)
+        nodes = Nodes.addResult(result, volumeNode.GetName(), volumeNode, transformId)
+        Display.showResult(nodes, volumeNode)
+        return nodes
 
     def start(self, volumeNode, roiNode=None, reuse=None, box=None, title="", **settings):
         """Super-resolve a volume in the background; returns at once.
@@ -101,6 +105,7 @@ class MicroCTSRLogic(ScriptedLoadableModuleLogic):
         self.installation.require()
         volume = Nodes.volumeFromNode(volumeNode)
         box = box or Regions.boxOf(roiNode, volumeNode)
+        _checkOutputs(volumeNode, reuse or ())
         job = Job(Request(volume=volume, box=box, name=volumeNode.GetName(), **settings))
         ids = [node and node.GetID() for node in reuse or ()]
         self._targets[job] = (volumeNode.GetID(), volumeNode.GetTransformNodeID(), ids, title)
@@ -138,7 +143,7 @@ class MicroCTSRLogic(ScriptedLoadableModuleLogic):
             return slicer.mrmlScene.GetNodeByID(id_) if id_ else None
 
         inputNode, transform = node(inputId), node(transformId)
-        return Nodes.addResult(
+        nodes = Nodes.addResult(
             job.result,
             job.request.name,
             inputNode,
@@ -146,3 +151,21 @@ class MicroCTSRLogic(ScriptedLoadableModuleLogic):
             [node(id_) for id_ in reuseIds] or None,
             title,
         )
+        Display.showResult(nodes, inputNode)
+        return nodes
+
+
+def _checkOutputs(volumeNode, outputs):
+    """Make sure that no output would replace the input or another output."""
+    taken = {volumeNode}
+    for node in outputs:
+        if node is None:
+            continue
+        if node in taken:
+            what = _("the input") if node is volumeNode else _("another output")
+            raise WriteError(
+                _("The output {name} is {what}, too; choose another volume for it.").format(
+                    name=node.GetName(), what=what
+                )
+            )
+        taken.add(node)

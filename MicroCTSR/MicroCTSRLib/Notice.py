@@ -45,6 +45,8 @@ class Notice(VTKObservationMixin):
             layoutManager.layoutChanged.disconnect(self._onLayout)
         for renderer, actor in self._actors.values():
             renderer.RemoveViewProp(actor)
+            if renderer.GetRenderWindow() is not None:
+                renderer.GetRenderWindow().RemoveRenderer(renderer)
         self._actors = {}
 
     def update(self):
@@ -70,11 +72,8 @@ class Notice(VTKObservationMixin):
         if key not in self._actors:
             if not visible:
                 return
-            renderer = _overlayRenderer(view)
-            if renderer is None:
-                return
-            self._actors[key] = (renderer, _text())
-            renderer.AddViewProp(self._actors[key][1])
+            self._actors[key] = (_addRenderer(view), _text())
+            self._actors[key][0].AddViewProp(self._actors[key][1])
         actor = self._actors[key][1]
         if bool(actor.GetVisibility()) != visible:
             actor.SetVisibility(visible)
@@ -103,17 +102,20 @@ def _isSynthetic(volumeId):
     return node is not None and bool(node.GetAttribute(Nodes.PREFIX + "notice"))
 
 
-def _overlayRenderer(view):
-    """The renderer that draws over a view's image, in all of the view.
+def _addRenderer(view):
+    """A renderer that draws over all others of a view, and takes no mouse.
 
-    A slice view draws the slice in its lowest layer and what lies upon it in the next. The
-    orientation marker adds another on top, which may be confined to a corner.
+    Segments and markups come and go in the view's own; those of a higher layer, such as the
+    orientation marker's, may be confined to a corner.
     """
-    renderers = view.renderWindow().GetRenderers()
-    found = [renderers.GetItemAsObject(n) for n in range(renderers.GetNumberOfItems())]
-    isSlice = hasattr(view, "mrmlSliceNode")
-    above = [renderer for renderer in found if renderer.GetLayer() > 0] if isSlice else []
-    return (above or found or [None])[0]
+    window = view.renderWindow()
+    layer = max(1, window.GetNumberOfLayers() - 1)
+    window.SetNumberOfLayers(layer + 1)
+    renderer = vtk.vtkRenderer()
+    renderer.SetLayer(layer)
+    renderer.InteractiveOff()
+    window.AddRenderer(renderer)
+    return renderer
 
 
 def _text():

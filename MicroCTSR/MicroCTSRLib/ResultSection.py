@@ -25,17 +25,14 @@ class ResultSection:
     def take(self, nodes):
         """Show a new result."""
         self._panel.parameters.result = nodes.mean
-        Display.showResult(nodes, self._inputOf(nodes))
         self._ui.resultSection.collapsed = False
         self._shown = None
         self._show(nodes)
 
     def showPreview(self, nodes):
         """Lay the preview of one slice over its input."""
-        inputNode = self._inputOf(nodes)
-        Display.showResult(nodes, inputNode)
         slicer.util.setSliceViewerLayers(
-            background=inputNode, foreground=nodes.mean, foregroundOpacity=1.0
+            background=self._inputOf(nodes), foreground=nodes.mean, foregroundOpacity=1.0
         )
 
     def update(self):

@@ -64,6 +64,12 @@ def measure(number: int, spacing_mm: float, model: object, samples: int) -> dict
     }
 
 
+def share_of(pairs: list[dict[str, np.ndarray]], one: str, other: str, label: int) -> float:
+    """What share of the voxels that have a label in one array have it in the other, too."""
+    both = sum(np.sum((pair[one] == label) & (pair[other] == label)) for pair in pairs)
+    return float(both / sum(np.sum(pair[one] == label) for pair in pairs))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=4, help="pairs per voxel size")
@@ -88,6 +94,14 @@ def main() -> None:
                 )
                 for name, label in LABELS.items()
             }
+            table.add_row(way, *(f"{value:.3f}" for value in rows[way].values()))
+        rows["purity of seeds"] = {
+            name: share_of(pairs, "seeds", "truth", label) for name, label in LABELS.items()
+        }
+        rows["coverage of seeds"] = {
+            name: share_of(pairs, "truth", "seeds", label) for name, label in LABELS.items()
+        }
+        for way in ("purity of seeds", "coverage of seeds"):
             table.add_row(way, *(f"{value:.3f}" for value in rows[way].values()))
         console.print(table)
     if options.json:

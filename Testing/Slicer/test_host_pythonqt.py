@@ -40,8 +40,8 @@ def test_getters_of_every_form_become_attributes(scene):
     line, text, timer = qt.QLineEdit("abc"), qt.QPlainTextEdit("text"), qt.QTimer()
     line.selectAll()
     assert (line.selectedText, text.plainText, timer.active) == ("abc", "text", False)
-    timer.singleShot = True
-    assert timer.singleShot is True
+    timer.interval = 40
+    assert timer.interval == 40
     assert not hasattr(text, "toPlainText")
 
 
@@ -162,6 +162,13 @@ def test_timers_processes_and_event_loops_work(scene):
     process.start("true", [])
     host_package.pump(until=lambda: len(heard) == 2, timeout=10)
     assert set(heard) == {"once", 0}
+
+
+def test_a_timer_s_single_shot_property_is_refused(scene):
+    timer = qt.QTimer()
+    timer.interval = 20
+    with pytest.raises(AttributeError, match="singleShot"):
+        timer.singleShot = True
 
 
 @pytest.mark.parametrize(

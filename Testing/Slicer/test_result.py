@@ -109,6 +109,9 @@ def test_the_legend_tells_hu_of_the_overlay_shown(shown):
     legend = logic.GetColorLegendDisplayNode(nodes.uncertainty)
     assert legend.GetVisibility()
     assert legend.GetTitleText() == "Uncertainty (HU)"
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    manager = view.displayableManagerByClassName("vtkMRMLColorLegendDisplayableManager")
+    assert manager.GetColorLegendActor(legend).GetVisibility()
 
     host.click(shown.ui.legendCheckBox)
     assert not legend.GetVisibility()

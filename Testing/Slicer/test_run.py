@@ -37,6 +37,10 @@ def children():
     return psutil.Process().children(recursive=True)
 
 
+def is_at_work(process):
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def left_folders():
     from pathlib import Path
 
@@ -107,6 +111,18 @@ def test_outputs_chosen_are_filled(ready):
     assert ready.result.nodes().mean is mine
     assert mine.GetName() == "Mine"
     assert slicer.util.arrayFromVolume(mine).shape == (6, 8 * 24, 8 * 28)
+
+
+def test_the_input_is_never_overwritten(ready):
+    ct = ready.parameters.inputVolume
+    before = slicer.util.arrayFromVolume(ct).copy()
+    ready.parameters.outputMean = ct
+
+    host.click(ready.ui.applyButton)
+
+    assert "CT is the input, too" in ready.ui.statusLabel.text
+    assert ready.logic.queue.current is None
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(ct), before)
 
 
 def test_cancel_takes_under_two_seconds_and_leaves_nothing(ready):
@@ -224,6 +240,52 @@ def test_a_child_that_is_killed_is_told_as_such(ready):
     assert [node for node in volumes() if " SR" in node.GetName()] == []
 
 
+LAUNCHER = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.PIPE)
+code = child.wait()
+print("[python-real] exit abnormally - Report the problem." if code < 0 else "", flush=True)
+sys.exit(max(code, 1) if code else 0)
+"""
+
+
+@pytest.fixture
+def launched(ready, monkeypatch, tmp_path):
+    """A launcher between Slicer and its Python, which keeps standard input to itself."""
+    processes = sys.modules["MicroCTSRLib.ChildProcess"]
+    script = tmp_path / "launcher.py"
+    script.write_text(LAUNCHER)
+    real = processes.subprocess.Popen
+    monkeypatch.setattr(
+        processes.subprocess,
+        "Popen",
+        lambda command, **k: real([command[0], str(script), *command[1:]], **k),
+    )
+    return ready
+
+
+def test_cancel_reaches_through_a_launcher(launched):
+    start_long_run(launched)
+    before = children()
+    assert len(before) >= 2
+    start = time.monotonic()
+
+    host.click(launched.ui.applyButton)
+    wait_until_idle(launched)
+
+    assert time.monotonic() - start < 2
+    assert not [process for process in before if is_at_work(process)]
+
+
+def test_a_crash_that_a_launcher_reports_is_told_as_such(launched):
+    start_long_run(launched)
+    (real,) = children()[0].children()
+    real.kill()
+    wait_until_idle(launched)
+
+    assert "memory ran out" in launched.ui.statusLabel.text
+
+
 def test_closing_the_scene_ends_the_run(ready):
     start_long_run(ready)
     start = time.monotonic()
@@ -252,7 +314,7 @@ def test_reloading_the_module_ends_its_runs_and_gives_a_panel_that_works(ready, 
     before = children()
     panel = host.reload("MicroCTSR")
     assert panel is not ready
-    assert not any(process.is_running() for process in before)
+    assert not any(is_at_work(process) for process in before)
 
     panel.parameters.inputVolume = slicer.util.getNode("CT")
     panel.parameters.passes = 2

@@ -59,20 +59,21 @@ def explain(error: ImportError) -> str:
     return f"The Slicer tests need {library}: apt-get install {package}"
 
 
-def _make_none_immortal() -> None:
-    """Give None more references than a process can lose.
+def _make_constants_immortal() -> None:
+    """Give None, True and False more references than a process can lose.
 
-    PySide 6.12 is built for Python 3.12 and later, where None is not counted. On an older Python
-    it drops a reference to None with every call that returns nothing, until Python dies of it.
+    PySide 6.12 is built for Python 3.12 and later, where they are not counted. On an older Python
+    it drops a reference to one with every call that returns it, until Python dies of it.
     """
     if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 
 def require() -> None:
     """Load Qt and MRML; HostUnavailable with the package's name when one of them cannot load."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    _make_none_immortal()
+    _make_constants_immortal()
     try:
         # One by one: a module that fails because of another does not name the library.
         for module in MODULES:

@@ -114,6 +114,9 @@ def _setattr(self, name, value):
     if not name.startswith("__") and not _caller_is(frame, _PLAIN_CALLERS):
         if not _defined_in_python(cls, name):
             accessors = _accessors(_pyside_class(cls))
+            if name == "singleShot" and isinstance(self, QtCore.QTimer):
+                # PythonQt takes the name for the static method of the same name.
+                raise AttributeError("Slot 'singleShot' can not be overwritten on QTimer object")
             if name in accessors.getters:
                 return _write(self, name, value, accessors)
         if not _takes_attributes(cls) and _python_attribute(cls, name) is None:

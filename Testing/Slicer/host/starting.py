@@ -1,7 +1,6 @@
 """Putting the host together."""
 
 import atexit
-import ctypes
 import logging
 import shutil
 import sys
@@ -36,7 +35,6 @@ class Host:
 
     def __init__(self, testing: bool, generation: str):
         self.key = (testing, generation)
-        _keep_singletons()
         self._home = Path(tempfile.mkdtemp(prefix="slicer-host-"))
         atexit.register(self._finish)
         pythonqt.emulate()
@@ -99,16 +97,6 @@ class Host:
         """What File > Close scene does."""
         self.scene.close()
         pump()
-
-
-def _keep_singletons() -> None:
-    """Before Python 3.12, True and False are counted, and PySide's properties miscount them.
-
-    Python aborts when the count runs out, at its end at the latest.
-    """
-    if sys.version_info < (3, 12):
-        for value in (True, False, None):
-            ctypes.c_ssize_t.from_address(id(value)).value += 1 << 40
 
 
 def _hear_qt(kind, context, message):
