@@ -8,10 +8,10 @@ import unittest
 
 import numpy as np
 import slicer
-from microctsr_core.trust.seeds import LABELS
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 from microctsr_core.sample import COCHLEA_BOX, sample_volume_path
+from microctsr_core.trust.seeds import LABELS
 
 from . import Display, Nodes, Regions
 from .Parameter import Quality, ScaleMode
