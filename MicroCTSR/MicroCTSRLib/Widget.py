@@ -29,6 +29,7 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.parameters = None
         self.sections = ()
+        self._isTaking = False
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -83,7 +84,7 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def update(self, _caller=None, _event=None):
         """Bring every section up to date with the parameters."""
-        if self.parameters is not None:
+        if self.parameters is not None and not self._isTaking:
             for section in self.sections:
                 section.update()
 
@@ -126,5 +127,10 @@ class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.run.isPreview(job):
             self.result.showPreview(nodes)
             return
-        self.result.take(nodes)
-        self.segmentation.take(nodes)
+        self._isTaking = True  # one update for all that a result changes
+        try:
+            self.result.take(nodes)
+            self.segmentation.take(nodes)
+        finally:
+            self._isTaking = False
+        self.update()
