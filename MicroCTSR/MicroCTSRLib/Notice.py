@@ -69,7 +69,8 @@ class Notice(VTKObservationMixin):
             self._set(f"3D {number}", view, anywhere)
 
     def _set(self, key, view, visible):
-        if key not in self._actors:
+        known = self._actors.get(key)
+        if known is None or known[0].GetRenderWindow() is not view.renderWindow():
             if not visible:
                 return
             self._actors[key] = (_addRenderer(view), _text())
@@ -120,6 +121,7 @@ def _addRenderer(view):
 
 def _text():
     actor = vtk.vtkTextActor()
+    actor.SetVisibility(False)
     actor.SetInput(TEXT)
     actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
     actor.SetPosition(0.98, 0.97)
