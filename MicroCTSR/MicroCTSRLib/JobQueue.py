@@ -1,6 +1,5 @@
 """Runs wait for each other: each would slow the other down, and memory is told for one."""
 
-from .Job import CANCELLED, CANCELLING, DONE, FAILED
 from .Signal import Signal
 
 
@@ -26,10 +25,6 @@ class JobQueue:
     def waiting(self):
         """The jobs behind the one at work."""
         return tuple(self._jobs[1:])
-
-    @property
-    def isCancelling(self):
-        return self.current is not None and self.current.state == CANCELLING
 
     def add(self, job):
         job.changed.connect(lambda: self._onChanged(job))
@@ -58,7 +53,7 @@ class JobQueue:
             job.kill()
 
     def _onChanged(self, job):
-        if job.state in (DONE, FAILED, CANCELLED) and job in self._jobs:
+        if job.isOver and job in self._jobs:
             wasCurrent = job is self._jobs[0]
             self._jobs.remove(job)
             try:

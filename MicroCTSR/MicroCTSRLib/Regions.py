@@ -113,11 +113,7 @@ def boxAround(volumeNode, positionRas, edgeMm=CROSSHAIR_EDGE_MM):
 
 def crosshairRas():
     """Where the crosshair was last moved to, in RAS mm."""
-    return crosshairNode().GetCrosshairRAS()
-
-
-def crosshairNode():
-    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS()
 
 
 def sliceNodesOnScreen():

@@ -17,10 +17,6 @@ class Signal:
     def connect(self, receiver):
         self._receivers.append(receiver)
 
-    def disconnect(self, receiver):
-        if receiver in self._receivers:
-            self._receivers.remove(receiver)
-
     def emit(self, *values):
         for receiver in tuple(self._receivers):
             receiver(*values)

@@ -20,8 +20,7 @@ from .SegmentationSection import SegmentationSection
 class MicroCTSRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The module's panel; sections share it as their ``panel``.
 
-    ``parameters`` are those of the open scene; ``volume`` is the input as the library sees it,
-    or ``None`` with ``inputProblem`` saying why.
+    ``parameters`` are those of the open scene, ``None`` while a scene closes.
     """
 
     def __init__(self, parent=None):
