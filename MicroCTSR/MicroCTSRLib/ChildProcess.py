@@ -87,13 +87,14 @@ class ChildProcess:
     def _poll(self):
         code = self._process.poll()
         self._read()
+        overdue = self._killAt is not None and time.monotonic() > self._killAt
         if code is None:
-            if self._killAt is not None and time.monotonic() > self._killAt:
+            if overdue:
                 _killTree(self._process)
             return
+        if self._killAt is not None and not overdue and _outlived(self._process):
+            return
         self._timer.stop()
-        if self._killAt is not None and os.name != "nt":
-            _signalGroup(self._process, signal.SIGKILL)  # a launcher may end before its child
         self._read()
         if self._rest:
             self._tell(self._rest)
@@ -146,6 +147,17 @@ def _killTree(process):
     _signalGroup(process, signal.SIGKILL)
 
 
+def _outlived(process):
+    """End what a launcher left behind when it was cancelled; whether any of it is still there.
+
+    A signal is not the end of a process: until it is gone it may write to the job's folder.
+    """
+    return os.name != "nt" and _signalGroup(process, signal.SIGKILL)
+
+
 def _signalGroup(process, number):
-    with contextlib.suppress(ProcessLookupError):  # it may have ended in the meantime
+    """Whether there was still a process in the group to take the signal."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: only zombies are left
         os.killpg(process.pid, number)
+        return True
+    return False
