@@ -1,0 +1,120 @@
+"""What training draws its patches from: scans on disk, clinical ones and micro-CT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..preparation import HUWindow, Intensity
+from ..volume import Box, Triple
+from .folders import Source
+
+
+@dataclass(frozen=True)
+class DomainSettings:
+    """How the files of one domain are to be read.
+
+    Args:
+        spacing: voxel size (k, j, i) in mm of files that do not tell it (TIFF).
+        voxel_mm: cases are resampled to this voxel size first, in the plane; micro-CT through it
+            as well. None leaves them as they are.
+        intensity: ``"auto"``; ``"hu"``, which is taken at its word unless the values cannot be
+            HU; or two points ``[[grey, hu], [grey, hu]]`` of a straight line to HU.
+    """
+
+    spacing: Triple | None = None
+    voxel_mm: float | None = None
+    intensity: Any = "auto"
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How two folders become two domains.
+
+    Args:
+        scale: linear factor between the grids of the two domains.
+        intensity: ``"hu_window"``, or ``"zscore_unit"`` for the paper's scaling of every case by
+            its own statistics.
+        window_hu: HU that become 0 and 1.
+        low, high: of the clinical domain and of the micro-CT.
+        held_out: share of each domain's cases kept for validation; at least one is.
+        scans_per_case: clinical scans simulated of each micro-CT.
+        psf_sigma_mm: range of the clinical scanners' point spread; None as
+            :meth:`~microctsr_core.phantom.ClinicalScanner.draw` has it.
+        denoising_sigma: Gaussian, in voxels, that takes the noise out of micro-CT, which would be
+            learned as if it were texture.
+        strict: a bad case is an error instead of a note.
+    """
+
+    scale: int = 8
+    intensity: str = "hu_window"
+    window_hu: tuple[float, float] = (-1000.0, 3000.0)
+    low: DomainSettings = field(default_factory=DomainSettings)
+    high: DomainSettings = field(default_factory=DomainSettings)
+    held_out: float = 0.15
+    scans_per_case: int = 2
+    psf_sigma_mm: tuple[float, float] | None = None
+    denoising_sigma: float = 0.8
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One image on disk, scaled to [0, 1] by its intensity scaling and never clipped.
+
+    Args:
+        path: ``.npy`` file, float16, ordered (k, j, i).
+        spacing: (k, j, i) in mm.
+        psf_sigma_mm: standard deviation of the point spread of the scanner; 0 for micro-CT.
+        intensity: what scaled it, fitted; its span turns noise in HU into noise in the array.
+    """
+
+    path: Path
+    spacing: Triple
+    psf_sigma_mm: float
+    intensity: Intensity = field(default_factory=HUWindow)
+
+    @property
+    def array(self) -> NDArray[np.float16]:
+        """The values, mapped: they are read when they are looked at."""
+        array: NDArray[np.float16] = np.load(self.path, mmap_mode="r")
+        return array
+
+
+@dataclass(frozen=True)
+class LowCase:
+    """A clinical scan.
+
+    Args:
+        name: place in the folder.
+        scan: its region of interest.
+        source: where the whole scan can be read.
+        box: voxels of the source that `scan` shows.
+        truth: noise-free volume on the fine grid, of a phantom.
+    """
+
+    name: str
+    scan: Scan
+    source: Source
+    box: Box
+    truth: Path | None
+
+
+@dataclass(frozen=True)
+class HighCase:
+    """A micro-CT and clinical scans of it.
+
+    Args:
+        name: place in the folder.
+        image: denoised, isotropic, its shape a multiple of the scale.
+        scans: noise-free clinical scans simulated from the micro-CT, each of exactly the field of
+            view of `image`; every second one with thick slices, where there are enough of them.
+    """
+
+    name: str
+    image: Scan
+    scans: tuple[Scan, ...]
