@@ -23,6 +23,8 @@ from .volume import Box, Volume
 
 # A layer's input, output, and the library's rearranged copies of both.
 _LAYER_COPIES = 5
+# The library's rearranged copies hold channels in groups, the last of which is filled up.
+_CHANNEL_GROUP = 16
 _BYTES = 4
 _PROBE = 32
 
@@ -157,24 +159,35 @@ def _check(
 
 
 def _layer_bytes(network: Generator) -> float:
-    """Working memory per input pixel: that of the largest layer, measured on a small input."""
+    """Working memory per input pixel, measured on a small input.
+
+    That is the largest layer's, and what stays encoded from pass to pass.
+    """
     largest = 0
 
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+    def note(_module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         nonlocal largest
-        if isinstance(output, Tensor):
-            largest = max(largest, output.numel())
+        for value in (*inputs, output):
+            if isinstance(value, Tensor) and value.ndim == 4:
+                channels = -(-value.shape[1] // _CHANNEL_GROUP) * _CHANNEL_GROUP
+                largest = max(largest, channels * math.prod(value.shape[2:]))
 
     module = cast(nn.Module, network)
+    stride = getattr(network, "stride", 1)
+    edge = -(-_PROBE // stride) * stride
     handles = [layer.register_forward_hook(note) for layer in module.modules()]
     try:
         with torch.inference_mode():
             parameter = next(module.parameters())
-            network(torch.zeros(1, network.in_slices, _PROBE, _PROBE).to(parameter.device))
+            x = torch.zeros(1, network.in_slices, edge, edge).to(parameter.device)
+            features = network.encode(x)
+            network.decode(features, x, None)
     finally:
         for handle in handles:
             handle.remove()
-    return _LAYER_COPIES * _BYTES * largest / _PROBE**2
+    # A tensor of one sample, or several tensors: both are counted part by part.
+    kept = sum(part.numel() for part in features)
+    return _BYTES * (_LAYER_COPIES * largest + kept) / edge**2
 
 
 def _shrunk(box: Box, share: float) -> Box:

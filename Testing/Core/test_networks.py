@@ -16,7 +16,10 @@ GENERATORS = [
     ("resnet", {"norm": "instance", "output": "linear"}),
     ("resnet", {"dropout": "element"}),
     ("resnet", {"dropout": "none"}),
+    ("srresnet", {}),
+    ("unet", {}),
 ]
+NAMES = ["compact", "resnet", "srresnet", "unet"]
 
 
 def stack_for(network: Generator, size: int = 32, batch: int = 1) -> Tensor:
@@ -48,7 +51,7 @@ def test_encoding_once_and_decoding_gives_the_forward_pass(name: str, arguments:
     assert torch.equal(parts, network(x, masks))
 
 
-@pytest.mark.parametrize("name", ["compact", "resnet"])
+@pytest.mark.parametrize("name", NAMES)
 def test_in_evaluation_nothing_is_dropped_unless_a_mask_says_so(name: str) -> None:
     network = make_network(name)
     x = stack_for(network)
@@ -57,7 +60,7 @@ def test_in_evaluation_nothing_is_dropped_unless_a_mask_says_so(name: str) -> No
     assert not torch.equal(network(x), network(x, random_masks(network)))
 
 
-@pytest.mark.parametrize("name", ["compact", "resnet"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_mask_per_sample_acts_on_its_own_sample(name: str) -> None:
     network = make_network(name)
     x, masks = stack_for(network, batch=2), random_masks(network, 2)
@@ -67,7 +70,9 @@ def test_a_mask_per_sample_acts_on_its_own_sample(name: str) -> None:
         torch.testing.assert_close(both[sample : sample + 1], alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "arguments"), [GENERATORS[0], GENERATORS[1], GENERATORS[3]])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [*((name, {}) for name in NAMES), ("resnet", {"dropout": "element"})]
+)
 def test_in_training_every_sample_draws_its_own_dropout(name: str, arguments: dict) -> None:
     network = make_network(name, **arguments)
     network.train()
@@ -75,7 +80,7 @@ def test_in_training_every_sample_draws_its_own_dropout(name: str, arguments: di
     assert len(torch.unique(out.flatten(1), dim=0)) > 2
 
 
-@pytest.mark.parametrize("name", ["compact", "resnet"])
+@pytest.mark.parametrize("name", NAMES)
 def test_no_pixel_beyond_the_radius_has_an_influence(name: str) -> None:
     network = make_network(name)
     size = 2 * network.radius + 24

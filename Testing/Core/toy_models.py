@@ -12,6 +12,14 @@ from microctsr_core.networks import Generator, build
 
 COMPACT = {"width": 8, "blocks": 2, "upsampling": [8, 6, 4], "dropout_blocks": 1}
 RESNET = {"filters": 2, "blocks": 2, "norm": "none"}
+SRRESNET = {"width": 4, "blocks": 2, "dropout_blocks": 1}
+UNET = {"channels": [4, 6, 8], "strides": [2, 2]}
+TOYS: dict[str, dict[str, Any]] = {
+    "compact": COMPACT,
+    "resnet": RESNET,
+    "srresnet": SRRESNET,
+    "unet": UNET,
+}
 
 
 def make_card(network: str = "compact", **changes: Any) -> dict[str, Any]:
@@ -23,7 +31,7 @@ def make_card(network: str = "compact", **changes: Any) -> dict[str, Any]:
         "licence": "Apache-2.0",
         "authors": ["The MicroCTSR developers"],
         "description": "Untrained.",
-        "network": {"name": network, "arguments": COMPACT if network == "compact" else RESNET},
+        "network": {"name": network, "arguments": TOYS[network]},
         "scale": 8,
         "voxel_size_low_mm": [0.15, 0.35],
         "voxel_size_high_mm": [0.018, 0.044],
@@ -44,14 +52,14 @@ def make_card(network: str = "compact", **changes: Any) -> dict[str, Any]:
 def make_network(name: str = "compact", **arguments: Any) -> Generator:
     """An untrained network with weights large enough for visible structure."""
     torch.manual_seed(0)
-    network = build(name, **{**(COMPACT if name == "compact" else RESNET), **arguments})
+    network = build(name, **{**TOYS[name], **arguments})
     assert isinstance(network, nn.Module)
     with torch.no_grad():
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 fan_in = layer.weight[0].numel()
                 layer.weight.normal_(0, 1.2 / fan_in**0.5)
-        if name == "compact":
+        if name in ("compact", "srresnet"):
             network.last.weight.mul_(0.3)
     return network.eval().requires_grad_(False)
 

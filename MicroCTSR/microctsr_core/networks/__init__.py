@@ -13,12 +13,24 @@ from torch import Tensor, nn
 
 from .compact import CompactGenerator
 from .resnet import ResNetGenerator
+from .srresnet import SRResNetGenerator
+from .unet import UNetGenerator
 
-__all__ = ["NETWORKS", "CompactGenerator", "Generator", "ResNetGenerator", "build"]
+__all__ = [
+    "NETWORKS",
+    "CompactGenerator",
+    "Generator",
+    "ResNetGenerator",
+    "SRResNetGenerator",
+    "UNetGenerator",
+    "build",
+]
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "compact": CompactGenerator,
     "resnet": ResNetGenerator,
+    "srresnet": SRResNetGenerator,
+    "unet": UNetGenerator,
 }
 
 
@@ -46,25 +58,29 @@ class Generator(Protocol):
     @property
     def radius(self) -> int: ...
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Everything ahead of the first dropout, which no mask touches."""
+    def encode(self, x: Tensor) -> Any:
+        """Everything ahead of the first dropout, in the form that ``decode`` takes it in."""
 
-    def decode(self, features: Tensor, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+    def decode(self, features: Any, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
         """The rest of the network, for one set of masks (``None``: no dropout)."""
 
     def __call__(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale*H, scale*W)."""
+        """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale*H, scale*W).
+
+        Channel masks are (C,) for all samples alike or (N, C) for each its own.
+        """
 
 
 def build(name: str, **arguments: Any) -> Generator:
     """Make an untrained generator.
 
     Args:
-        name: a key of :data:`NETWORKS`: ``"compact"`` or ``"resnet"``.
+        name: a key of :data:`NETWORKS`: ``"compact"``, ``"resnet"``, ``"srresnet"`` or ``"unet"``.
         **arguments: the network's own arguments, as they stand in a model card.
 
     Raises:
         ValueError: the name is unknown or an argument does not fit the network.
+        ModelError: the network is one of a library that is not installed (MONAI, for ``"unet"``).
 
     Example:
         >>> build("compact", width=8, blocks=2, dropout_blocks=1).scale

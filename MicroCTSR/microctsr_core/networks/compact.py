@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .dropout import drawn_masks, masked
+from .subpixel import cubic, radius_above, start_quietly
 
 
 class ResidualBlock(nn.Module):
@@ -25,10 +27,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x is (N, width, H, W); mask is (width,) or (N, width), zeros for dropped channels."""
-        hidden = functional.relu(self.first(x))
-        if mask is not None:
-            hidden = hidden * mask.reshape(-1, hidden.shape[1], 1, 1)
-        return x + self.second(hidden)
+        return x + self.second(masked(functional.relu(self.first(x)), mask))
 
 
 class CompactGenerator(nn.Module):
@@ -79,13 +78,12 @@ class CompactGenerator(nn.Module):
             nn.Conv2d(before, 4 * after, 3, padding=1) for before, after in pairwise(channels)
         )
         self.last = nn.Conv2d(channels[-1], 1, 3, padding=1)
-        self._initialise()
+        start_quietly(self.doublings, self.last)
 
     @property
     def radius(self) -> int:
         """Radius of the receptive field in input pixels: the halo that makes tiles exact."""
-        upsampling = sum(1 / 2**level for level in range(len(self.doublings) + 1))
-        return 1 + 2 * len(self.blocks) + math.ceil(upsampling)
+        return 1 + 2 * len(self.blocks) + radius_above(len(self.doublings), last_kernel=3)
 
     def encode(self, x: Tensor) -> Tensor:
         """Everything ahead of the first dropout site: (N, in_slices, H, W) -> (N, width, H, W)."""
@@ -103,10 +101,7 @@ class CompactGenerator(nn.Module):
         for doubling in self.doublings:
             features = functional.relu(functional.pixel_shuffle(doubling(features), 2))
         middle = x[:, self.in_slices // 2 : self.in_slices // 2 + 1]
-        cubic = functional.interpolate(
-            middle, scale_factor=self.scale, mode="bicubic", align_corners=False
-        )
-        return cubic + self.last(features)
+        return cubic(middle, self.scale) + self.last(features)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale·H, scale·W).
@@ -114,21 +109,5 @@ class CompactGenerator(nn.Module):
         In training mode without masks, every sample draws its own channels to drop.
         """
         if masks is None and self.training:
-            keep = 1 - self.dropout_rate
-            masks = [
-                torch.bernoulli(torch.full((len(x), channels), keep, device=x.device)) / keep
-                for channels in self.dropout_channels
-            ]
+            masks = drawn_masks(self.dropout_channels, self.dropout_rate, len(x), x.device)
         return self.decode(self.encode(x), x, masks)
-
-    def _initialise(self) -> None:
-        with torch.no_grad():
-            for doubling in self.doublings:
-                weight, bias = doubling.get_parameter("weight"), doubling.get_parameter("bias")
-                # The four sub-pixels start equal, so that no checkerboard has to be unlearned.
-                nn.init.kaiming_normal_(weight)
-                weight.copy_(weight[::4].repeat_interleave(4, dim=0))
-                bias.zero_()
-            # The untrained network is all but cubic interpolation.
-            self.last.weight.mul_(0.01)
-            self.last.get_parameter("bias").zero_()

@@ -45,3 +45,12 @@ class PatchGAN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Image (N, in_channels, H, W) -> scores (N, 1, h, w), without a final activation."""
         return self.layers(x)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What each rectified layer makes of an image, and last the scores."""
+        made = []
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                made.append(x)
+        return [*made, x]
