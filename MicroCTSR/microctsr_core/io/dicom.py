@@ -91,6 +91,15 @@ def read_dicom_series(folder: Path, files: Sequence[Path], series: str | None = 
         raise ReadError(f"{folder} cannot be used as a scan: {error}") from error
 
 
+def dicom_series(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Series Instance UIDs of the DICOM images among the files of a folder, sorted.
+
+    Raises:
+        ReadError: there is no DICOM image, or a file is damaged.
+    """
+    return sorted({header.series for header in _read_headers(folder, files)})
+
+
 def _read_headers(folder: Path, files: Sequence[Path]) -> list[_Header]:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")

@@ -1,0 +1,109 @@
+"""Grey values to Hounsfield units: are they HU already, and if not, a straight line to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import MicroCTSRError
+
+NOMINAL_CLASSES_HU = (-1000.0, 1500.0)
+"""Air and bone, for clinical scans in arbitrary units that are scaled by their z-score anyway."""
+
+_SAMPLES = 2_000_000
+_AIR_HU = (-1200.0, -600.0)
+# The ear is full of air; where less than this share of a scan looks like air, it is not in HU.
+_LEAST_AIR = 0.0005
+_PLAUSIBLE_HU = (-4100.0, 8000.0)
+_LEAST_BRIGHT_HU = 100.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A straight line from grey values to Hounsfield units: HU = offset + gain · grey."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def through(cls, points: Sequence[Sequence[float]]) -> Calibration:
+        """The line through two points [[grey, HU], [grey, HU]].
+
+        Raises:
+            MicroCTSRError: it is not two points of a rising line.
+        """
+        try:
+            (grey0, hu0), (grey1, hu1) = ((float(grey), float(hu)) for grey, hu in points)
+            gain = (hu1 - hu0) / (grey1 - grey0)
+        except (TypeError, ValueError, ZeroDivisionError):
+            gain = 0.0
+        if not 0 < gain < np.inf:
+            raise MicroCTSRError(
+                f"The intensity {points!r} is no calibration; give auto, hu, or two points "
+                f"[[grey, hu], [grey, hu]] in which the brighter has the more HU."
+            )
+        return cls(gain, hu0 - gain * grey0)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether values stay as they are."""
+        return self == Calibration()
+
+    def to_hu(self, grey: ArrayLike) -> NDArray[np.float32]:
+        """Grey values in HU, float32."""
+        hu: NDArray[np.float32] = np.asarray(grey).astype(np.float32)
+        return hu if self.is_identity else hu * np.float32(self.gain) + np.float32(self.offset)
+
+
+def sample(array: NDArray) -> NDArray:
+    """Some two million values at most, taken evenly from the whole of an array (k, j, i)."""
+    step = max(1, int(np.ceil((array.size / _SAMPLES) ** (1 / 3))))
+    step_k = min(step, max(1, array.shape[0] // 8))
+    return array[::step_k, ::step, ::step].ravel()
+
+
+def why_not_hu(values: NDArray, trusted: bool = False) -> str | None:
+    """Why values cannot be HU, as the end of a sentence, or None.
+
+    Args:
+        values: a sample of a scan.
+        trusted: the user says that it is HU, so that a scan without air passes.
+    """
+    low, high = np.quantile(values, (0.001, 0.999))
+    least, greatest = _PLAUSIBLE_HU
+    if low < least or high > greatest:
+        return f"its values run from {low:.0f} to {high:.0f}"
+    if trusted:
+        return None
+    air = np.count_nonzero((values >= _AIR_HU[0]) & (values <= _AIR_HU[1]))
+    if air < _LEAST_AIR * values.size:
+        return f"its darkest values are about {low:.0f}, where HU have air near -1000"
+    if high < _LEAST_BRIGHT_HU:
+        return f"its brightest values are about {high:.0f}, where HU have bone above 700"
+    return None
+
+
+def darkest_and_brightest(values: NDArray) -> tuple[float, float]:
+    """Medians of the darkest and the brightest of three classes (Otsu's method for several).
+
+    Reference: Liao, Chen and Chung, "A fast algorithm for multilevel thresholding", J. Inf. Sci.
+    Eng. 17 (2001).
+
+    Raises:
+        MicroCTSRError: there are not three classes to tell apart.
+    """
+    from skimage.filters import threshold_multiotsu  # slow to import
+
+    ends = np.quantile(values, (0.001, 0.999))
+    inside = np.clip(values.astype(np.float32), *ends)
+    try:
+        lower, upper = threshold_multiotsu(inside, classes=3)
+    except ValueError:
+        raise MicroCTSRError(
+            f"The values between {ends[0]:g} and {ends[1]:g} fall into no three classes, so they "
+            f"cannot be calibrated to HU by themselves."
+        ) from None
+    return float(np.median(inside[inside <= lower])), float(np.median(inside[inside > upper]))
