@@ -8,9 +8,10 @@ import typer
 
 from .. import __version__
 from .conduct import end_politely_when_terminated
-from .models import cost, info, list_
+from .models import calibrate, cost, import_cyclegan, info, list_
 from .phantoms import phantom
 from .superresolution import demo, superresolve
+from .training import train
 
 app = typer.Typer(
     name="microctsr",
@@ -31,12 +32,28 @@ app.command(epilog="Example: microctsr demo --output output/demo")(demo)
 app.command(epilog="Example: microctsr phantom --output phantoms --cases 3 --seed 7 --spacing 0.3")(
     phantom
 )
+app.command(
+    epilog="Example: microctsr train --low clinical --high micro --output runs/first\n\n"
+    "Example: microctsr train --low clinical --high micro --output runs/unet --method unet"
+)(train)
 app.add_typer(
-    model_app, name="model", help="Bundled models, what their cards say, what they cost here."
+    model_app,
+    name="model",
+    help="Bundled models, what their cards say, what they cost here; models of others.",
 )
 model_app.command("list", epilog="Example: microctsr model list")(list_)
 model_app.command("info", epilog="Example: microctsr model info ear")(info)
 model_app.command("cost", epilog="Example: microctsr model cost ear --json cost.json")(cost)
+model_app.command(
+    "import-cyclegan",
+    epilog="Example: microctsr model import-cyclegan latest_net_G_A.pth models/ours "
+    "--voxel-low 0.15 0.2 --window-hu -1000 2000",
+)(import_cyclegan)
+model_app.command(
+    "calibrate",
+    epilog="Example: microctsr model calibrate models/ours ct.nrrd --box 24:32,49:97,56:104 "
+    "--output models/ours-calibrated",
+)(calibrate)
 
 
 def _print_version(wanted: bool) -> None:

@@ -61,7 +61,7 @@ def write_volume(
     if path.name.lower().endswith(".nrrd") and not compress:
         write_raw_nrrd(replace(volume, metadata=facts), path)
         return
-    image = _to_itk(volume)
+    image = to_itk(volume)
     for key, value in facts.items():
         image.SetMetaData(METADATA_PREFIX + key, value)
     if ".nii" in path.suffixes:
@@ -77,7 +77,7 @@ def write_volume(
             raise WriteError(_not_written(path, volume.array.nbytes)) from error
 
 
-def _to_itk(volume: Volume) -> sitk.Image:
+def to_itk(volume: Volume) -> sitk.Image:
     array = np.asarray(volume.array, stored_type(volume.dtype))
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(volume.spacing[::-1])

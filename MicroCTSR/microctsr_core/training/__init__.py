@@ -1,1 +1,18 @@
-"""Training of generators on unpaired clinical CT and micro-CT."""
+"""Training of generators on unpaired clinical CT and micro-CT, and of their supervised rivals."""
+
+from .config import PRESETS, Config, changed, load_config
+from .domains import Domains, prepare
+from .loop import Machine, Trainer
+from .run import train
+
+__all__ = [
+    "PRESETS",
+    "Config",
+    "Domains",
+    "Machine",
+    "Trainer",
+    "changed",
+    "load_config",
+    "prepare",
+    "train",
+]

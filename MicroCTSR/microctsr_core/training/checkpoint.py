@@ -1,0 +1,67 @@
+"""Checkpoints: the whole state of a run in one file that is complete or not there."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import MicroCTSRError
+from ..io import atomic_path
+from .config import difference, value_at
+
+FORM = 1
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Write a state; until it is complete, the file that was there before stays.
+
+    Args:
+        path: the file.
+        state: tensors, numbers, strings, and lists and dictionaries of them.
+        config: as :meth:`Config.to_dict` gives it.
+
+    Raises:
+        WriteError: the disk is full or the folder cannot be written.
+    """
+    content = {"form": FORM, "config": dict(config), "state": dict(state)}
+    # Through an open file, so that a full disk is told as such.
+    with atomic_path(path) as part, part.open("wb") as file:
+        torch.save(content, file)
+
+
+def read_checkpoint(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a state that was written with the same configuration.
+
+    Raises:
+        MicroCTSRError: the file cannot be read, holds more than a state, or was written with
+            another configuration; names the first key that differs.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError:
+        raise MicroCTSRError(
+            f"The checkpoint {path} is refused: it is damaged, or holds code instead of a state; "
+            f"train anew into another folder."
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise MicroCTSRError(
+            f"The checkpoint {path} cannot be read ({str(error).splitlines()[0]}); "
+            f"train anew into another folder."
+        ) from None
+    if not isinstance(content, dict) or content.get("form") != FORM:
+        raise MicroCTSRError(
+            f"{path} is not a checkpoint of a run; train anew into another folder."
+        )
+    key = difference(content["config"], config)
+    if key is not None:
+        raise MicroCTSRError(
+            f"The checkpoint {path} is of another configuration: {key} is "
+            f"{value_at(content['config'], key)!r} there and {value_at(config, key)!r} now; give "
+            f"the same configuration, or train into another folder."
+        )
+    state: dict[str, Any] = content["state"]
+    return state
