@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ..errors import WriteError
+from ..errors import ReadError, WriteError
 from .folders import Source
 
 # Goes up when cases are made differently, so that older ones are made anew.
@@ -30,8 +30,15 @@ def key_of(source: Source, facts: dict[str, Any]) -> str:
     Args:
         source: its files count with their sizes and times, so that changed ones are made anew.
         facts: settings that the case depends on, such as can be written as JSON.
+
+    Raises:
+        ReadError: the files are not there, or may not be seen.
     """
-    files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in source.files()]
+    try:
+        stats = [(str(file), file.stat()) for file in source.files()]
+    except OSError as error:
+        raise ReadError(f"{source.path} cannot be read ({error.strerror or error}).") from error
+    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     calibration = None if source.calibration is None else vars(source.calibration)
     identity = [_FORMAT, source.name, files, source.series, source.spacing, calibration, facts]
     text = json.dumps(identity, sort_keys=True, default=str)

@@ -13,6 +13,7 @@ from ..errors import MicroCTSRError
 NOMINAL_CLASSES_HU = (-1000.0, 1500.0)
 """Air and bone, for clinical scans in arbitrary units that are scaled by their z-score anyway."""
 
+_DENSE = 0.9
 _SAMPLES = 2_000_000
 _AIR_HU = (-1200.0, -600.0)
 # The ear is full of air; where less than this share of a scan looks like air, it is not in HU.
@@ -33,7 +34,7 @@ class Calibration:
         """The line through two points [[grey, HU], [grey, HU]].
 
         Raises:
-            MicroCTSRError: it is not two points of a rising line.
+            ValueError: it is not two points of a rising line.
         """
         try:
             (grey0, hu0), (grey1, hu1) = ((float(grey), float(hu)) for grey, hu in points)
@@ -41,7 +42,7 @@ class Calibration:
         except (TypeError, ValueError, ZeroDivisionError):
             gain = 0.0
         if not 0 < gain < np.inf:
-            raise MicroCTSRError(
+            raise ValueError(
                 f"The intensity {points!r} is no calibration; give auto, hu, or two points "
                 f"[[grey, hu], [grey, hu]] in which the brighter has the more HU."
             )
@@ -87,13 +88,20 @@ def why_not_hu(values: NDArray, trusted: bool = False) -> str | None:
 
 
 def darkest_and_brightest(values: NDArray) -> tuple[float, float]:
-    """Medians of the darkest and the brightest of three classes (Otsu's method for several).
+    """The median of the darkest and the dense end of the brightest of three classes.
 
-    Reference: Liao, Chen and Chung, "A fast algorithm for multilevel thresholding", J. Inf. Sci.
-    Eng. 17 (2001).
+    The classes are told apart by Otsu's method for several thresholds. In scans of thin bone most
+    of the brightest class is bone and its surroundings in one voxel, so its median would be no
+    bone.
+
+    Args:
+        values: a sample of one scan or several.
 
     Raises:
         MicroCTSRError: there are not three classes to tell apart.
+
+    Reference: Liao, Chen and Chung, "A fast algorithm for multilevel thresholding", J. Inf. Sci.
+    Eng. 17 (2001).
     """
     from skimage.filters import threshold_multiotsu  # slow to import
 
@@ -104,6 +112,8 @@ def darkest_and_brightest(values: NDArray) -> tuple[float, float]:
     except ValueError:
         raise MicroCTSRError(
             f"The values between {ends[0]:g} and {ends[1]:g} fall into no three classes, so they "
-            f"cannot be calibrated to HU by themselves."
+            f"cannot be calibrated to HU by themselves; give two points as intensity: "
+            f"[[grey, hu], [grey, hu]]."
         ) from None
-    return float(np.median(inside[inside <= lower])), float(np.median(inside[inside > upper]))
+    dark, bright = inside[inside <= lower], inside[inside > upper]
+    return float(np.median(dark)), float(np.quantile(bright, _DENSE))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..preparation import HUWindow, Intensity
 from ..volume import Box, Triple
+from .calibration import Calibration
 from .folders import Source
+
+Points: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,21 @@ class DomainSettings:
             as well. None leaves them as they are.
         intensity: ``"auto"``; ``"hu"``, which is taken at its word unless the values cannot be
             HU; or two points ``[[grey, hu], [grey, hu]]`` of a straight line to HU.
+
+    Raises:
+        ValueError: a size is not above zero, or the points are those of no rising line.
     """
 
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
     spacing: Triple | None = None
     voxel_mm: float | None = None
-    intensity: Any = "auto"
+    intensity: Literal["auto", "hu"] | Points = "auto"
+
+    def __post_init__(self) -> None:
+        if min(*(self.spacing or (1.0, 1.0, 1.0)), self.voxel_mm or 1.0) <= 0:
+            raise ValueError("spacing and voxel_mm are sizes in mm above zero.")
+        if not isinstance(self.intensity, str):
+            Calibration.through(self.intensity)
 
 
 @dataclass(frozen=True)
@@ -48,10 +61,14 @@ class DataSettings:
         denoising_sigma: Gaussian, in voxels, that takes the noise out of micro-CT, which would be
             learned as if it were texture.
         strict: a bad case is an error instead of a note.
+
+    Raises:
+        ValueError: a number is outside what it can be.
     """
 
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
     scale: int = 8
-    intensity: str = "hu_window"
+    intensity: Literal["hu_window", "zscore_unit"] = "hu_window"
     window_hu: tuple[float, float] = (-1000.0, 3000.0)
     low: DomainSettings = field(default_factory=DomainSettings)
     high: DomainSettings = field(default_factory=DomainSettings)
@@ -60,6 +77,17 @@ class DataSettings:
     psf_sigma_mm: tuple[float, float] | None = None
     denoising_sigma: float = 0.8
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        HUWindow(*self.window_hu)
+        if self.scale < 2 or self.scans_per_case < 1:
+            raise ValueError("scale is at least 2 and scans_per_case at least 1.")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is a share between 0 and 1, not {self.held_out:g}.")
+        if self.denoising_sigma < 0:
+            raise ValueError("denoising_sigma is not below 0.")
+        if self.psf_sigma_mm is not None and not 0 < self.psf_sigma_mm[0] <= self.psf_sigma_mm[1]:
+            raise ValueError(f"psf_sigma_mm runs upwards from above 0, not {self.psf_sigma_mm}.")
 
 
 @dataclass(frozen=True)

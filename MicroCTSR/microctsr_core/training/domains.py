@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from ..preparation import HUWindow, Intensity, ZScoreUnit
 from .calibration import darkest_and_brightest
 from .cases import DataSettings, DomainSettings, HighCase, LowCase, Scan
 from .folders import Source, find_sources
-from .making import Made, Part, make_high, make_low
+from .high_cases import make_high
+from .low_cases import make_low
+from .making import Made
+from .regions import WHOLE, Part
 
 __all__ = [
     "DataSettings",
@@ -101,16 +104,18 @@ def prepare(
         told,
     )
     pooled = np.concatenate([made.quantiles for made in clinical.made])
-    dark, bright = (10.0 * round(hu / 10) for hu in darkest_and_brightest(pooled))
+    air, bone = (10.0 * round(hu / 10) for hu in darkest_and_brightest(pooled))
     micro = _made_of(
         "micro-CT",
         Path(high),
         sources_high,
-        partial(make_high, cache=cache, settings=settings, seed=seed, classes_hu=(dark, bright)),
+        partial(make_high, cache=cache, settings=settings, seed=seed, classes_hu=(air, bone)),
         settings,
         seed,
         told,
     )
+    if progress is not None:
+        progress(1.0, f"{len(clinical.made)} clinical scans and {len(micro.made)} micro-CT")
     low_sizes = [made.case.scan.spacing[1] for made in clinical.made]
     high_sizes = [made.case.image.spacing[1] for made in micro.made]
     _check_sizes(low_sizes, high_sizes, settings.scale)
@@ -131,13 +136,20 @@ def prepare(
     )
 
 
+Case = TypeVar("Case", LowCase, HighCase)
+
+
+class _Make(Protocol[Case]):
+    def __call__(self, source: Source, *, part: Part = WHOLE) -> Made[Case]: ...
+
+
 @dataclass(frozen=True)
-class _Prepared:
+class _Prepared(Generic[Case]):
     """One domain: every usable case, and which are trained on."""
 
-    made: list[Made]
-    trained: tuple[Any, ...]
-    held_out: tuple[Any, ...]
+    made: list[Made[Case]]
+    trained: tuple[Case, ...]
+    held_out: tuple[Case, ...]
     notes: list[str]
 
 
@@ -157,13 +169,13 @@ def _made_of(
     kind: str,
     folder: Path,
     sources: list[Source],
-    make: Callable[..., Made],
+    make: _Make[Case],
     settings: DataSettings,
     seed: int,
     told: _Progress,
-) -> _Prepared:
+) -> _Prepared[Case]:
     """Make every case of a domain, leave out bad ones, and hold some out."""
-    made: list[tuple[Source, Made]] = []
+    made: list[tuple[Source, Made[Case]]] = []
     bad: list[str] = []
     for source in sources:
         told.next(f"{kind} {source.name}")
@@ -217,9 +229,9 @@ def _held_out(names: list[str], share: float, seed: int) -> set[str]:
 
 
 def _check_sizes(low: Sequence[float | None], high: Sequence[float | None], scale: int) -> None:
-    """Refuse voxel sizes that contradict the scale; those that are not known pass."""
+    """Refuse voxel sizes that contradict the scale, where all of them are known."""
     low_mm, high_mm = ([size for size in sizes if size] for sizes in (low, high))
-    if not low_mm or not high_mm:
+    if len(low_mm) < len(low) or len(high_mm) < len(high):
         return
     least, greatest = min(low_mm) / scale, max(low_mm) / scale
     if max(high_mm) * _SIZE_TOLERANCE >= least and min(high_mm) <= greatest * _SIZE_TOLERANCE:

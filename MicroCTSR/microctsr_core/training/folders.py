@@ -69,6 +69,8 @@ class Source:
 
     def pixel_mm(self) -> float | None:
         """Pixel size in the plane, from the header alone; None where that cannot be read."""
+        if self.kind == "tiff" and self.spacing is None:
+            return None
         if self.spacing is not None:
             return (self.spacing[1] + self.spacing[2]) / 2
         reader = sitk.ImageFileReader()
