@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.ndimage import uniform_filter1d
 from scipy.special import erf
 
 from microctsr_core import MicroCTSRError, Volume, read_volume
@@ -17,6 +18,7 @@ from microctsr_core.phantom import (
     ClinicalScanner,
     Ear,
     MicroScanner,
+    UnseenScanner,
     View,
     make_case,
     render,
@@ -137,6 +139,52 @@ def test_thick_slices_are_possible():
     low = scanner.image(volume, 0.2, 2, np.random.default_rng(0))
     assert low.spacing == pytest.approx((0.4, 0.2, 0.2))
     assert low.shape == (6, 12, 12)
+
+
+def test_unseen_scanner_blurs_an_edge_by_its_aperture_and_voxel():
+    fine, spacing, sigma = 0.05, 0.2, 0.3
+    x = (np.arange(160) - 79.5) * fine
+    truth = np.broadcast_to(np.where(x > 0, 1000.0, 0.0), (64, 64, 160)).astype(np.float32)
+    volume = Volume(truth, (fine,) * 3, (x[0], 0.0, 0.0))
+    scanner = UnseenScanner(psf_sigma_mm=sigma, noise_sd_hu=1e-6, cupping_hu=0)
+    low = scanner.image(volume, spacing, 4, np.random.default_rng(0))
+    step = spacing / 21
+    position = (np.arange(-800, 800) + 0.5) * step
+    edge = np.where(position > 0, 1000.0, 0.0)
+    for width in (np.sqrt(6) * sigma, np.sqrt(6) * sigma, spacing):
+        edge = uniform_filter1d(edge, round(width / step), mode="nearest")
+    centres = low.origin[0] + spacing * np.arange(low.shape[2])
+    np.testing.assert_allclose(low.array[4, 4], np.interp(centres, position, edge), atol=6)
+
+
+def test_unseen_noise_has_the_stated_sd_and_lies_beside_that_of_training():
+    def correlation(scanner):
+        noise = scanner.noise(np.zeros((16, 64, 64), np.float32), np.random.default_rng(0))
+        return np.corrcoef(noise[:, :, :-1].ravel(), noise[:, :, 1:].ravel())[0, 1], noise.std()
+
+    fine = UnseenScanner(0.2, 60, streak_share=0, cutoff=0.6)
+    coarse = UnseenScanner(0.2, 60, streak_share=0, cutoff=0.12, noise_through=0.8)
+    assert correlation(fine) == (pytest.approx(0, abs=0.15), pytest.approx(60, rel=0.05))
+    assert correlation(coarse) == (pytest.approx(0.8, abs=0.1), pytest.approx(60, rel=0.05))
+
+
+def test_no_unseen_scanner_has_a_point_spread_that_training_draws():
+    for spacing in (0.15, 0.3):
+        draws = [np.random.default_rng(seed) for seed in range(100)]
+        trained = [ClinicalScanner.draw(g, spacing).psf_sigma_mm for g in draws]
+        unseen = np.array([UnseenScanner.draw(g, spacing).psf_sigma_mm for g in draws])
+        assert not ((unseen > min(trained)) & (unseen < max(trained))).any()
+        assert (unseen < min(trained)).mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_ear_and_its_micro_ct_do_not_depend_on_the_clinical_scanner():
+    unseen = UnseenScanner.draw(np.random.default_rng(0), 0.3)
+    first = make_case(1, 0, 0.3, (1, 4, 4))
+    second = make_case(1, 0, 0.3, (1, 4, 4), scanner=unseen)
+    np.testing.assert_array_equal(first.truth.array, second.truth.array)
+    assert first.description["micro_scanner"] == second.description["micro_scanner"]
+    assert second.description["clinical_scanner"]["psf_sigma_mm"] == unseen.psf_sigma_mm
+    assert not np.array_equal(first.low.array, second.low.array)
 
 
 def test_a_seed_always_gives_the_same_ear_and_another_seed_another():

@@ -4,6 +4,7 @@ from .anatomy import LABELS, Ear
 from .cases import Case, make_case, write_cases
 from .render import View, render
 from .scanners import SCALE, ClinicalScanner, MicroScanner
+from .unseen import UnseenScanner
 
 __all__ = [
     "LABELS",
@@ -12,6 +13,7 @@ __all__ = [
     "ClinicalScanner",
     "Ear",
     "MicroScanner",
+    "UnseenScanner",
     "View",
     "make_case",
     "render",

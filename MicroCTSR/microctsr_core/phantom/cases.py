@@ -44,6 +44,7 @@ def make_case(
     shape: tuple[int, int, int] = (16, 64, 64),
     region: str = "inner ear",
     turn_specimen: bool = False,
+    scanner: ClinicalScanner | None = None,
 ) -> Case:
     """Draw case `number` of `seed`.
 
@@ -55,6 +56,8 @@ def make_case(
     shape : voxels (k, j, i) of `low`.
     turn_specimen : the micro-CT's grid lies at a random angle in the common frame, as real
     specimens do.
+    scanner : the clinical scanner, such as an `UnseenScanner`; one as training draws them when
+    None. The ear, its place and its micro-CT do not depend on it.
     """
     g = np.random.default_rng([seed, number])
     spacing = float(g.uniform(*SPACING_RANGE_MM)) if spacing_mm is None else float(spacing_mm)
@@ -65,7 +68,8 @@ def make_case(
         )
     ear = Ear(int(g.integers(2**31)))
     view = View.draw(g, region)
-    clinical = ClinicalScanner.draw(g, spacing)
+    drawn = ClinicalScanner.draw(g, spacing)
+    clinical = drawn if scanner is None else scanner
     micro = MicroScanner.draw(g)
     fine = spacing / SCALE
     k, j, i = ((n + 2 * _MARGIN) * SCALE for n in shape)
