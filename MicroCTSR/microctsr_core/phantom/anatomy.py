@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
 from .cochlea import Spiral, cochlea_fields
@@ -92,7 +93,7 @@ class Ear:
         self.cochlea_centre = np.array([2.2, -4.6, -1.6]) + g.normal(0, 0.25, 3)
         self.septum_mm = g.uniform(0.15, 0.3)
         self.lamina_half_mm = g.uniform(0.04, 0.075)
-        self.lumen_mm = g.normal(0.5, 0.05, 3).clip(0.4, 0.62)
+        self.lumen_mm = g.normal(0.48, 0.06, 3).clip(0.36, 0.62)
         self.ring_mm = np.array([2.6, 3.25, 3.2]) * g.normal(1, 0.05)
         tilt = g.normal(0, 0.06, (3, 3))
         self.canal_normals = [
@@ -111,20 +112,55 @@ class Ear:
         self.marrow_hu = g.uniform(-120, 80)
         self.trabecular_mm = g.uniform(0.7, 1.2)
         self.trabecular_threshold = g.uniform(-0.4, 1.4)
+        self.dense_mm = self.otic_mm + g.uniform(0, 4)
         self.pneumatised_mm = g.uniform(-6, 3)
         self.cell_wall_mm = g.uniform(0.07, 0.2)
         self.fluid_hu = g.uniform(0, 20)
         self.ossicle_hu = g.normal(1350, 200)
         self.wobble = g.normal(0, 0.8, 6)
-        self._cells = self._draw_cells(g, pitch_mm=g.uniform(1.5, 2.4))
+        self.canal_bend_mm = g.uniform((-0.3, -0.2), (1.8, 1.4))
+        self.canal_radius_mm = g.uniform(2.9, 3.7)
+        self.channel_mm = g.uniform(0.05, 0.2)
+        # A quarter of the ears hold fluid or swollen mucosa; most only low in the cavity.
+        self.effusion_mm = g.uniform(-4.5, 3.0) if g.random() < 0.25 else None
+        self.opaque_share = g.uniform(0, 0.5) if self.effusion_mm is not None else 0.0
+        centres = self._draw_cells(g, pitch_mm=g.uniform(0.9, 1.7))
+        self._cells = cKDTree(centres)
+        # Whole cells are there or not, so the border of pneumatisation is as uneven as they are.
+        place = self._unfolded(centres).astype(np.float32)
+        front = place[:, 0] - self.pneumatised_mm - 0.25 * (place[:, 1] - 3)
+        front += 2.5 * self.noise(place, 9.0, 11) + g.normal(0, 0.8, len(place))
+        self._cell_is_open = front < 0
+        self._cell_is_opaque = g.random(len(place)) < self.opaque_share
+
+    # Air cells grow out of the antrum: small around it, longer and larger away from it.
+    _ANTRUM = np.array([-7.5, 2.5, 4.4], np.float32)
+    _GROWTH_MM = 8.0
+
+    @classmethod
+    def _folded(cls, points: Field) -> tuple[Field, Field]:
+        """Points where all cells have one size, and how many mm one mm is there."""
+        offset = points - cls._ANTRUM
+        distance = np.sqrt(np.einsum("...c,...c", offset, offset)) + np.float32(1e-3)
+        ratio = cls._GROWTH_MM * np.log1p(distance / cls._GROWTH_MM) / distance
+        # Between the scales along the ray and across it.
+        scale = 0.5 * (ratio + 1 / (1 + distance / cls._GROWTH_MM))
+        return (offset * ratio[..., None]).astype(np.float32), scale.astype(np.float32)
+
+    @classmethod
+    def _unfolded(cls, folded: Field) -> Field:
+        """The points that `_folded` brings to `folded`."""
+        distance = np.linalg.norm(folded, axis=-1, keepdims=True) + 1e-6
+        grown = cls._GROWTH_MM * np.expm1(distance / cls._GROWTH_MM)
+        return np.asarray(folded * (grown / distance) + cls._ANTRUM)
 
     @staticmethod
-    def _draw_cells(g: np.random.Generator, pitch_mm: float) -> cKDTree:
-        """Centres of mastoid cells: a jittered lattice thinned at random, so that sizes differ."""
-        steps = np.arange(-27, 27, pitch_mm)
+    def _draw_cells(g: np.random.Generator, pitch_mm: float) -> Field:
+        """Folded centres of mastoid cells: a jittered, thinned lattice, so that sizes differ."""
+        steps = np.arange(-13.5, 13.5, pitch_mm)
         lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-        lattice = lattice[g.random(len(lattice)) < 0.55]
-        return cKDTree(lattice + g.uniform(-0.5, 0.5, lattice.shape) * pitch_mm)
+        lattice = lattice[g.random(len(lattice)) < 0.7]
+        return np.asarray(lattice + g.uniform(-0.5, 0.5, lattice.shape) * pitch_mm)
 
     def tissue(self, points: Field) -> Tissue:
         """All layers at points (..., 3) of the ear's frame, in painting order."""
@@ -137,8 +173,9 @@ class Ear:
             fluid = np.minimum(fluid, layer.distance)
         layers = self._surroundings(points)
         bone = layers.pop().distance
-        layers += self._bone(points, bone, fluid)
-        layers += self._middle_ear(points, fluid)
+        canal = self._ear_canal(points)
+        layers += self._bone(points, bone, fluid, canal)
+        layers += self._middle_ear(points, fluid, canal)
         layers += self._ossicles(points, warped)
         layers += self._vessels(warped)
         layers += labyrinth
@@ -166,61 +203,120 @@ class Ear:
             Layer("cortical bone", bone.astype(np.float32), 0),
         ]
 
-    def _bone(self, points: Field, bone: Field, fluid: Field) -> list[Layer]:
+    def _bone(self, points: Field, bone: Field, fluid: Field, canal: Field) -> list[Layer]:
         """Cortex, trabecular bone with marrow, mastoid cells, and the dense otic capsule."""
         n = self.noise
+        x, y = points[..., 0], points[..., 1]
         inner = bone + self.cortex_mm
         clear_of_capsule = self.otic_mm + 0.3 - fluid
+        compact = fluid - self.dense_mm * (1 + 0.3 * n(points, 6.0, 9))
         wavelength = self.trabecular_mm
-        sclerosis = 0.9 * n(points, 7.0, 9)
+        # The apex, medial and in front, is spongy; the bone behind the labyrinth is compact.
+        sclerosis = 0.6 * n(points, 7.0, 18) + 0.7 - (0.08 * x - 0.06 * y)
         marrow = (n(points, wavelength, 10) + self.trabecular_threshold + sclerosis) * (
             wavelength / (2 * np.pi)
         )
-        marrow = np.max([marrow, inner, clear_of_capsule], axis=0)
-        trabecular = np.max([inner + 0.3, clear_of_capsule], axis=0)
-        pneumatised = points[..., 0] - self.pneumatised_mm + 1.2 * n(points, 6.0, 11)
-        septa_points = points + 0.2 * np.stack([n(points, 1.3, c) for c in (12, 13, 14)], -1)
-        distances, _ = self._cells.query(septa_points, k=2, workers=-1)
-        wall = self.cell_wall_mm * (1 + 0.6 * n(points, 3.0, 15)).clip(0.35, 3)
-        cells = np.maximum(
-            wall - (distances[..., 1] - distances[..., 0]) / 2, distances[..., 0] - 1.9
-        )
-        cells = np.max([cells, inner, clear_of_capsule, pneumatised], axis=0)
+        marrow = np.max([marrow, inner, -compact], axis=0)
+        trabecular = np.max([inner + 0.3, -compact], axis=0)
+        pneumatised = x - self.pneumatised_mm - 0.25 * (y - 3) + 2.5 * n(points, 9.0, 11)
         capsule_distance = np.maximum(
             fluid - self.otic_mm * (1 + 0.25 * n(points, 4.0, 16)), bone + 0.1
         )
+        # Vessels run where two random surfaces meet; a third one leaves parts without.
+        channel = np.hypot(n(points, 6.0, 19), n(points, 6.0, 20)) - 0.5 + fluid.clip(0, 0.5)
+        channel = np.max(
+            [
+                channel * (6.0 / (2 * np.pi)) - self.channel_mm,
+                0.5 * (0.2 - n(points, 9.0, 21)),
+                inner,
+                0.6 - fluid,
+            ],
+            axis=0,
+        )
+        walled = np.max([inner, clear_of_capsule, 1.0 - canal], axis=0)
+        cells, opaque = self._mastoid_cells(points, walled)
         dense = self.cortex_hu
+        compact_hu = 0.5 * (dense + self.otic_hu)
         return [
             Layer("cortical bone", bone, dense, 70),
             Layer("trabecular bone", trabecular.astype(np.float32), dense - 150, 110),
             Layer("marrow", marrow.astype(np.float32), self.marrow_hu, 15),
-            Layer("cortical bone", np.maximum(pneumatised - 0.5, inner), dense - 100, 90),
-            Layer("mastoid cell", cells.astype(np.float32), -990),
+            Layer("cortical bone", np.maximum(compact, inner), compact_hu, 70),
+            Layer("cortical bone", np.maximum(pneumatised - 1.0, inner), dense - 100, 90),
+            Layer("nerve or vessel", channel.astype(np.float32), 40, 10),
+            Layer("mastoid cell", cells, -990),
+            Layer("soft tissue", opaque, 25, 10),
             Layer("otic capsule", capsule_distance.astype(np.float32), self.otic_hu, 80),
         ]
 
-    def _middle_ear(self, points: Field, fluid: Field) -> list[Layer]:
-        """Cavity, ear canal with drum, and the niche of the oval window."""
+    def _mastoid_cells(self, points: Field, walled: Field) -> tuple[Field, Field]:
+        """Distances to air cells and to those filled with fluid, all within `walled`."""
+        n = self.noise
+        bent = points + 0.2 * np.stack([n(points, 1.3, c) for c in (12, 13, 14)], -1)
+        folded, scale = self._folded(bent)
+        distances, nearest = self._cells.query(folded, k=2, workers=torch.get_num_threads())
+        wall = self.cell_wall_mm * (1 + 0.6 * n(points, 3.0, 15)).clip(0.35, 3)
+        inside = wall - (distances[..., 1] - distances[..., 0]) / (2 * scale)
+        closed = np.abs(inside - wall) + wall
+        index = nearest[..., 0]
+        cells = np.where(self._cell_is_open[index], inside, closed)
+        opaque = np.where(self._cell_is_opaque[index], cells, closed)
+        return (
+            np.maximum(cells, walled).astype(np.float32),
+            np.maximum(opaque, walled).astype(np.float32),
+        )
+
+    def _ear_canal(self, points: Field) -> Field:
+        """Distance to the ear canal, a lying S with its isthmus within the bony part."""
+        outwards = (-9.0 - points[..., 0]) / 17
+        bend, rise = self.canal_bend_mm
+        bent = points.copy()
+        bent[..., 1] += bend * np.sin(4.2 * outwards)
+        bent[..., 2] -= rise * np.sin(3.0 * outwards)
+        bent[..., 1] *= 1.15  # higher than wide
+        isthmus = 0.6 * np.exp(-(((outwards - 0.35) / 0.22) ** 2))
+        rough = 0.1 * self.noise(points, 2.2, 17)
+        r = self.canal_radius_mm
+        return (
+            capsule(bent, (-9.0, -4.6, -2.4), (-26, -5.3, -2.4), (r, 1.15 * r)) + isthmus + rough
+        ).astype(np.float32)
+
+    def _middle_ear(self, points: Field, fluid: Field, canal: Field) -> list[Layer]:
+        """Cavity with antrum, tendons and mucosa, drum, and the niche of the oval window."""
         rough = 0.35 * self.noise(points, 2.2, 17)
         cavity = smooth_union(
             ellipsoid(points, (-4.6, -3.4, -0.6), (2.3, 3.6, 4.4)),
             ellipsoid(points, (-6.0, -0.4, 4.2), (2.4, 3.4, 2.6)),
             1.0,
         )
-        cavity = np.maximum(cavity + rough, 0.75 - fluid)
+        antrum = ellipsoid(points, self._ANTRUM, (2.2, 3.2, 2.2))
+        cavity = np.maximum(smooth_union(cavity, antrum, 1.0) + rough, 0.75 - fluid)
         niche = capsule(points, (-3.6, -1.4, 0.1), (-1.35, -0.4, 0.0), (1.3, 0.95))
-        canal = capsule(points, (-9.0, -4.0, -2.4), (-26, -4.6, -2.4), (3.6, 4.4)) + 0.3 * rough
         drum = np.maximum(
             disc(points, (-7.2, -3.8, -2.0), (0.85, -0.3, -0.35), 4.6, 3.0), -canal - 4.4
         )
         drum_normal = _unit((0.85, -0.3, -0.35)).astype(np.float32)
         drum_height = (points - np.array([-7.2, -3.8, -2.0], np.float32)) @ drum_normal
-        return [
+        tensor = tube(
+            points, np.array([[0.5, -9.5, -1.0], [-3.4, -4.6, 1.2], [-5.9, -3.3, 0.6]]), 0.32
+        )
+        stapedius = tube(
+            points, np.array([[-4.6, 3.5, -3.0], [-4.2, 1.8, -0.4], [-4.1, -1.0, -0.4]]), 0.24
+        )
+        layers = [
             Layer("ear canal", canal, -995),
             Layer("middle ear", cavity.astype(np.float32), -990),
             Layer("middle ear", np.maximum(niche, 0.05 - fluid), -990),
+        ]
+        if self.effusion_mm is not None:
+            level = points[..., 2] - self.effusion_mm + 0.8 * self.noise(points, 4.0, 22)
+            effusion = np.max([cavity, level, 0.05 - fluid, -drum_height], axis=0)
+            layers.append(Layer("soft tissue", effusion.astype(np.float32), 25, 10))
+        layers += [
+            Layer("nerve or vessel", np.maximum(np.minimum(tensor, stapedius), 0.2 - fluid), 50),
             Layer("soft tissue", drum, 40, 0, drum_height, 0.06),
         ]
+        return layers
 
     def _ossicles(self, points: Field, warped: Field) -> list[Layer]:
         """Malleus, incus, and stapes with its footplate."""
@@ -269,7 +365,13 @@ class Ear:
             np.array([[3.2, -2.6, 2.6], [-0.6, -4.4, 2.6], [-4.3, 1.9, 1.5], [-5.5, 4.0, -13]]),
             0.62,
         )
+        # The subarcuate canal passes through the arc of the superior canal; the vestibular
+        # aqueduct is a slit from the vestibule to the posterior face.
+        arc, through = self.canal_centres[1], self.canal_normals[1]
+        subarcuate = tube(warped, np.array([arc + 5 * through, arc, arc - 2.5 * through]), 0.3)
+        aqueduct = tube(warped, np.array([[0.8, 2.2, 1.4], [1.6, 4.2, 1.6], [3.4, 9.0, -1.5]]), 0.3)
         return [
+            Layer("nerve or vessel", np.minimum(subarcuate, aqueduct), 30, 4),
             Layer("nerve or vessel", carotid, 45, 4),
             Layer("nerve or vessel", jugular, 48, 4),
             Layer("nerve or vessel", facial, 40, 4),
@@ -287,8 +389,9 @@ class Ear:
         cochlea = cochlea_fields(self.spiral, local, self.septum_mm)
         wall_radius, wall_height = self.spiral.wall(0.0)
         start = self.cochlea_centre + frame @ np.array([wall_radius - 1.1, 0.0, wall_height])
+        uneven = 1 + 0.12 * self.noise(points, 3.0, 23)
         canals = [
-            torus(points, centre, normal, ring, lumen)
+            torus(points, centre, normal, ring, lumen * uneven)
             for centre, normal, ring, lumen in zip(
                 self.canal_centres, self.canal_normals, self.ring_mm, self.lumen_mm, strict=True
             )

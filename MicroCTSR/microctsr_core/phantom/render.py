@@ -12,13 +12,15 @@ from torch.nn import functional
 from ..volume import Volume
 from .anatomy import LABELS, Ear, Layer
 
-# Fields are evaluated this finely: distances are smooth, so linear interpolation between them
-# places a wall of half a millimetre radius within 3 micrometres.
-_FIELD_SPACING_MM = 0.09
+# Fields are evaluated about this finely: distances are smooth, so linear interpolation between
+# them places a wall of half a millimetre radius within 3 micrometres.
+_FIELD_SPACING_MM = 0.1
 
+# Planes of fields evaluated together: few enough to stay in the processor's cache.
+_PLANES_AT_ONCE = 6
 
 # Where views are centred, in the ear's frame (mm).
-_REGIONS = {
+REGIONS = {
     "inner ear": (-1.0, -1.8, 0.0),
     "cochlea": (1.5, -4.0, -1.2),
     "canals": (-2.0, 1.5, 2.0),
@@ -42,7 +44,7 @@ class View:
     @classmethod
     def draw(cls, generator: np.random.Generator, region: str = "inner ear") -> View:
         """A view as patients lie: centred near the region, tilted by about ten degrees."""
-        centre = np.asarray(_REGIONS[region]) + generator.normal(0, 0.8, 3)
+        centre = np.asarray(REGIONS[region]) + generator.normal(0, 0.8, 3)
         tilt = generator.normal(0, np.deg2rad(9), 3)
         return cls(tuple(centre.tolist()), tuple(tilt.tolist()))
 
@@ -63,68 +65,120 @@ def render(
     """
     direction = np.eye(3) if direction is None else np.asarray(direction, float)
     extent = np.array(shape) * spacing_mm
-    coarse = np.maximum(np.ceil(extent / max(_FIELD_SPACING_MM, spacing_mm)).astype(int), 2)
-    tissue = ear.tissue(_points(ear, view, coarse, extent, direction))
-    assert tissue.texture is not None
-    fields = [tissue.texture]
-    for layer in tissue.layers:
-        fields.append(layer.distance)
-        if layer.sheet is not None:
-            fields.append(layer.sheet)
-    stack = torch.from_numpy(np.stack([np.asarray(f, np.float32) for f in fields], axis=1))
+    # A field's cell is a whole number of voxels wide, so that any part of a plane can be
+    # interpolated by itself.
+    factor = max(1, round(_FIELD_SPACING_MM / spacing_mm))
+    fields = _Fields(ear, view, shape, spacing_mm, factor, direction)
     hu = np.empty(shape, np.float32)
     labels = np.empty(shape, np.uint8)
-    positions = np.clip((np.arange(shape[0]) + 0.5) * coarse[0] / shape[0] - 0.5, 0, coarse[0] - 1)
-    for k, position in enumerate(positions):
-        below = min(int(position), coarse[0] - 2)
-        plane = torch.lerp(stack[below], stack[below + 1], float(position - below))
-        hu[k], labels[k] = _paint(tissue.layers, plane, shape[1:], spacing_mm)
+    for k in range(shape[0]):
+        hu[k], labels[k] = _paint(*fields.plane(k), shape[1:], spacing_mm, factor)
     origin = direction @ (-(extent[::-1] - spacing_mm) / 2)
     geometry = ((spacing_mm,) * 3, tuple(origin), direction)
     return Volume(hu, *geometry), Volume(labels, *geometry)
 
 
-def _points(
-    ear: Ear, view: View, coarse: np.ndarray, extent: np.ndarray, direction: np.ndarray
-) -> np.ndarray:
-    """Coordinates (k, j, i, xyz) of the field grid in the ear's frame."""
-    axes = [
-        ((np.arange(n) + 0.5) / n - 0.5) * length for n, length in zip(coarse, extent, strict=True)
-    ]
-    z, y, x = np.meshgrid(*axes, indexing="ij")
-    lps = np.stack([x, y, z], -1) @ direction.T
-    if ear.left:
-        lps[..., 0] *= -1
-    tilted = lps @ Rotation.from_rotvec(view.tilt).as_matrix().T
-    return (tilted + np.asarray(view.centre_mm)).astype(np.float32)
+class _Fields:
+    """The fields of a grid of `shape` at every `factor`-th voxel, evaluated as planes ask."""
+
+    def __init__(
+        self,
+        ear: Ear,
+        view: View,
+        shape: tuple[int, int, int],
+        spacing_mm: float,
+        factor: int,
+        direction: np.ndarray,
+    ) -> None:
+        self._ear, self._view, self._direction = ear, view, direction
+        self._factor = factor
+        # Positions in mm from the middle of the grid; one cell more on each side, to
+        # interpolate from.
+        self._axes = [
+            ((np.arange(-1, -(-n // factor) + 1) + 0.5) * factor - n / 2) * spacing_mm
+            for n in shape
+        ]
+        self._first = 0
+        self._layers: list[Layer] = []
+        self._stack = torch.empty(0)
+
+    def plane(self, k: int) -> tuple[list[Layer], torch.Tensor]:
+        """Layers, and their fields (fields, j, i) interpolated to fine plane `k`."""
+        position = (k + 0.5) / self._factor + 0.5
+        below = int(position)
+        if not self._first <= below < self._first + len(self._stack) - 1:
+            self._evaluate(below)
+        row = below - self._first
+        plane = torch.lerp(self._stack[row], self._stack[row + 1], position - below)
+        return self._layers, plane
+
+    def _evaluate(self, first: int) -> None:
+        planes = self._axes[0][first : first + _PLANES_AT_ONCE + 1]
+        tissue = self._ear.tissue(self._points(planes))
+        assert tissue.texture is not None
+        fields = [tissue.texture]
+        for layer in tissue.layers:
+            fields.append(layer.distance)
+            if layer.sheet is not None:
+                fields.append(layer.sheet)
+        self._first, self._layers = first, tissue.layers
+        self._stack = torch.from_numpy(np.stack(fields, axis=1).astype(np.float32, copy=False))
+
+    def _points(self, planes: np.ndarray) -> np.ndarray:
+        """Coordinates (k, j, i, xyz) of planes of the field grid in the ear's frame."""
+        z, y, x = np.meshgrid(planes, *self._axes[1:], indexing="ij")
+        turn = Rotation.from_rotvec(self._view.tilt).as_matrix() @ np.diag(
+            [-1 if self._ear.left else 1, 1, 1]
+        )
+        turned = np.stack([x, y, z], -1) @ (turn @ self._direction).T
+        return (turned + np.asarray(self._view.centre_mm)).astype(np.float32)
 
 
 def _paint(
-    layers: list[Layer], fields: torch.Tensor, shape: tuple[int, int], spacing_mm: float
+    layers: list[Layer],
+    fields: torch.Tensor,
+    shape: tuple[int, int],
+    spacing_mm: float,
+    factor: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Paint the layers of one coarse plane (fields, j, i) over each other, finely."""
+    """Paint the layers of one plane of fields (fields, j, i) over each other, finely."""
+    rows, columns = (n - 2 for n in fields.shape[1:])
+    hu = torch.full((rows * factor, columns * factor), -1000.0)
+    label = torch.zeros(hu.shape, dtype=torch.uint8)
 
-    def fine(field: torch.Tensor) -> np.ndarray:
+    def fine(field: torch.Tensor, j: slice, i: slice) -> torch.Tensor:
+        """Interpolate cells `j`, `i`, with the cell around them that this needs."""
+        around = field[j.start : j.stop + 2, i.start : i.stop + 2]
         resized = functional.interpolate(
-            field[None, None], size=shape, mode="bilinear", align_corners=False
+            around[None, None], scale_factor=factor, mode="bilinear", align_corners=False
         )
-        return resized.numpy().ravel()
+        return resized[0, 0, factor:-factor, factor:-factor]
 
-    texture = fine(fields[0])
-    hu = np.full(texture.shape, -1000.0, np.float32)
-    label = np.zeros(texture.shape, np.uint8)
+    texture = fine(fields[0], slice(0, rows), slice(0, columns))
     row = 1
     for layer in layers:
         distance, sheet = fields[row], fields[row + 1] if layer.sheet is not None else None
         row += 1 if sheet is None else 2
-        if float(distance.min()) > spacing_mm / 2:
+        painted = distance < spacing_mm / 2
+        j, i = (_reach(painted.any(1 - axis)) for axis in (0, 1))
+        if j.start >= j.stop or i.start >= i.stop:
             continue
-        inside = fine(distance)
+        inside = fine(distance, j, i)
         if sheet is not None:
-            inside = np.maximum(inside, np.abs(fine(sheet)) - layer.half_mm)
-        touched = np.flatnonzero(inside < spacing_mm / 2)
-        coverage = np.minimum(0.5 - inside[touched] / spacing_mm, 1)
-        painted = layer.level_hu + layer.spread_hu * texture[touched]
-        hu[touched] += coverage * (painted - hu[touched])
-        label[touched[coverage > 0.5]] = LABELS[layer.label]
-    return hu.reshape(shape), label.reshape(shape)
+            inside = torch.maximum(inside, fine(sheet, j, i).abs() - layer.half_mm)
+        box = tuple(slice(factor * part.start, factor * part.stop) for part in (j, i))
+        coverage = (0.5 - inside / spacing_mm).clamp_(0, 1)
+        level = layer.level_hu + layer.spread_hu * texture[box]
+        hu[box] = torch.lerp(hu[box], level, coverage)
+        label[box][coverage > 0.5] = LABELS[layer.label]
+    j, i = (slice(0, n) for n in shape)
+    return hu[j, i].numpy(), label[j, i].numpy()
+
+
+def _reach(touched: torch.Tensor) -> slice:
+    """Cells that interpolation between the `touched` values reaches; the outermost lie outside."""
+    where = touched.nonzero()
+    if len(where) == 0:
+        return slice(0, 0)
+    last = len(touched) - 2
+    return slice(max(int(where[0]) - 2, 0), min(int(where[-1]) + 1, last))
