@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelError
+from .errors import ModelError, WriteError
 
 DEFAULT_MODEL = "ear"
 WEIGHTS = "weights.safetensors"
@@ -47,6 +47,25 @@ def find_package(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
         f"There is no model {name!r}; available models: {available}. "
         f"You can also give the folder of a model package."
     )
+
+
+def check_new_package(folder: Path, overwrite: bool = False) -> None:
+    """Find out, before long work starts, whether a folder is free for a new model package.
+
+    Args:
+        folder: where the package is to go; it may be an empty folder.
+        overwrite: whether a package in it may be replaced.
+
+    Raises:
+        WriteError: it is a file, or it holds something and may not be written over.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise WriteError(f"{folder} is a file; give the name of a folder.")
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise WriteError(
+            f"{folder} exists already and is not empty; give another folder, or --overwrite to "
+            f"replace the model in it."
+        )
 
 
 def load_card(folder: Path) -> dict[str, Any]:

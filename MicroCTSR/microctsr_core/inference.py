@@ -297,7 +297,7 @@ def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
             yield network
     except torch.cuda.OutOfMemoryError:
         raise ResourceError(
-            "The graphics card ran out of memory; choose a smaller tile, or the device cpu."
+            "The graphics card ran out of memory; choose a smaller tile or box, or the device cpu."
         ) from None
 
 

@@ -42,9 +42,12 @@ def test_commands_are_those_of_the_design():
         ("superresolve",),
         ("demo",),
         ("phantom",),
+        ("train",),
         ("model", "list"),
         ("model", "info"),
         ("model", "cost"),
+        ("model", "import-cyclegan"),
+        ("model", "calibrate"),
     }
 
 

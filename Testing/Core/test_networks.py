@@ -16,6 +16,7 @@ GENERATORS = [
     ("resnet", {"norm": "instance", "output": "linear"}),
     ("resnet", {"dropout": "element"}),
     ("resnet", {"dropout": "none"}),
+    ("resnet", {"norm": "batch", "antialias": True, "out_channels": 3}),
     ("srresnet", {}),
     ("unet", {}),
 ]
@@ -80,9 +81,11 @@ def test_in_training_every_sample_draws_its_own_dropout(name: str, arguments: di
     assert len(torch.unique(out.flatten(1), dim=0)) > 2
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_pixel_beyond_the_radius_has_an_influence(name: str) -> None:
-    network = make_network(name)
+@pytest.mark.parametrize(
+    ("name", "arguments"), [*((name, {}) for name in NAMES), ("resnet", {"antialias": True})]
+)
+def test_no_pixel_beyond_the_radius_has_an_influence(name: str, arguments: dict) -> None:
+    network = make_network(name, **arguments)
     size = 2 * network.radius + 24
     size += -size % 4
     # Every position on the grid of the strided convolutions, and of the sub-pixels, is tried.
@@ -152,7 +155,7 @@ def test_resnet_output_stays_between_0_and_1() -> None:
     ("name", "arguments", "message"),
     [
         ("unet3d", {}, "no network 'unet3d'; there are compact, resnet"),
-        ("resnet", {"norm": "batch"}, "one of instance, none, not 'batch'"),
+        ("resnet", {"norm": "layer"}, "one of instance, frozen, batch, none, not 'layer'"),
         ("resnet", {"dropout": "spatial"}, "one of channel, element, none"),
         ("resnet", {"dropout_rate": 1.0}, "dropout rate in"),
         ("resnet", {"colour": "red"}, "cannot be built"),

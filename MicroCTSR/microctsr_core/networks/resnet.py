@@ -4,6 +4,7 @@ Zhu et al. 2017 ("Unpaired image-to-image translation using cycle-consistent adv
 networks") after Johnson et al. 2016; Li et al. 2021 keep its dropout active at inference.
 Layers stand in one ``nn.Sequential`` in the order of the authors' PyTorch code, so that
 the names of its checkpoints (``model.1.weight``, ``model.10.conv_block.1.weight``, ...) are ours.
+The code of CUT (Park et al. 2020) has the same generator, with anti-aliased sampling (Zhang 2019).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-NORMS = ("instance", "none")
+NORMS = ("instance", "frozen", "batch", "none")
 DROPOUTS = ("channel", "element", "none")
 OUTPUTS = ("tanh", "linear")
 
@@ -40,6 +41,41 @@ class DropoutSite(nn.Module):
         if self.kind == "channel":
             return functional.dropout2d(x, self.rate, self.training)
         return functional.dropout(x, self.rate, self.training)
+
+
+class FrozenNorm(nn.BatchNorm2d):
+    """Instance normalisation by statistics taken once, the same for every tile and in training."""
+
+    def train(self, mode: bool = True) -> FrozenNorm:  # noqa: ARG002 - it never changes
+        super().train(False)
+        return self
+
+
+class BlurDown(nn.Module):
+    """Halves the grid: blurred by (1, 2, 1) / 4 along both axes, every second pixel kept."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("filt", _blur((1, 2, 1), channels), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        return functional.conv2d(x, self.get_buffer("filt"), stride=2, groups=x.shape[1])
+
+
+class BlurUp(nn.Module):
+    """Doubles the grid: each pixel spread by (1, 3, 3, 1) / 4 along both axes."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("filt", 4 * _blur((1, 3, 3, 1), channels), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        # Padding 3 takes away what the two repeated pixels at each side alone have made.
+        return functional.conv_transpose2d(
+            x, self.get_buffer("filt"), stride=2, padding=3, groups=x.shape[1]
+        )
 
 
 class ResnetBlock(nn.Module):
@@ -75,11 +111,15 @@ class ResNetGenerator(nn.Module):
         filters: channels after the first convolution; four times as many in the blocks.
         blocks: residual blocks, 9 in the paper (6 for small images).
         norm: ``"instance"`` as in the paper, which makes a tile's result depend on the tile's own
-            mean and spread, or ``"none"``.
+            mean and spread; ``"frozen"``, the same with statistics that :mod:`..normalisation`
+            took once; ``"batch"``, whose running statistics hold after training; or ``"none"``.
         dropout: ``"element"`` as in the paper, ``"channel"`` for whole channels, or ``"none"``.
         dropout_rate: share dropped in a pass.
         output: ``"tanh"`` as in the original, mapped from [-1, 1] to [0, 1] (and the input the
             other way), or ``"linear"``.
+        out_channels: 1, or 3 for a network trained on colour images, whose mean is the result.
+        antialias: halve and double the grid with blurs, as CUT's code does by default, instead of
+            strided convolutions.
 
     Raises:
         ValueError: an argument outside the choices above.
@@ -97,33 +137,40 @@ class ResNetGenerator(nn.Module):
         dropout: str = "channel",
         dropout_rate: float = 0.5,
         output: str = "tanh",
+        out_channels: int = 1,
+        antialias: bool = False,
     ) -> None:
         super().__init__()
         for value, choices in ((norm, NORMS), (dropout, DROPOUTS), (output, OUTPUTS)):
             if value not in choices:
                 raise ValueError(f"resnet takes one of {', '.join(choices)}, not {value!r}.")
-        if filters < 1 or blocks < 1 or not 0 <= dropout_rate < 1:
+        if min(filters, blocks, out_channels) < 1 or not 0 <= dropout_rate < 1:
             raise ValueError(
-                f"resnet needs filters and blocks of at least 1 and a dropout rate in [0, 1), "
-                f"not {filters}, {blocks} and {dropout_rate}."
+                f"resnet needs filters, blocks and out_channels of at least 1 and a dropout rate "
+                f"in [0, 1), not {filters}, {blocks}, {out_channels} and {dropout_rate}."
             )
         self.dropout = dropout
         self.dropout_rate = dropout_rate if dropout != "none" else 0.0
         self.dropout_channels = (4 * filters,) * blocks if dropout != "none" else ()
         self.output = output
         self.norm = norm
+        self.antialias = antialias
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, filters, 7)]
         layers += [_norm(norm, filters), nn.ReLU()]
         for before, after in pairwise((filters, 2 * filters, 4 * filters)):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1)]
+            layers += [nn.Conv2d(before, after, 3, stride=1 if antialias else 2, padding=1)]
             layers += [_norm(norm, after), nn.ReLU()]
+            layers += [BlurDown(after)] if antialias else []
         self._first_block = len(layers)
         layers += [ResnetBlock(4 * filters, norm, dropout, dropout_rate) for _ in range(blocks)]
         self._last_block = len(layers)
         for before, after in pairwise((4 * filters, 2 * filters, filters)):
-            layers += [nn.ConvTranspose2d(before, after, 3, 2, padding=1, output_padding=1)]
+            if antialias:
+                layers += [BlurUp(before), nn.Conv2d(before, after, 3, padding=1)]
+            else:
+                layers += [nn.ConvTranspose2d(before, after, 3, 2, padding=1, output_padding=1)]
             layers += [_norm(norm, after), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(filters, 1, 7)]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7)]
         layers += [nn.Tanh() if output == "tanh" else nn.Identity()]
         self.model = nn.Sequential(*layers)
         self._initialise()
@@ -134,8 +181,10 @@ class ResNetGenerator(nn.Module):
 
         The last 7x7 reaches 3 pixels and the two transposed convolutions 3 more; each block adds
         two pixels of a grid four times coarser; the way down adds 1 + 2, and the first 7x7 3.
+        With anti-aliasing, the blurs and their full-size convolutions take that to 21.
         """
-        return 12 + 8 * (self._last_block - self._first_block)
+        around_blocks = 21 if self.antialias else 12
+        return around_blocks + 8 * (self._last_block - self._first_block)
 
     def encode(self, x: Tensor) -> Tensor:
         """Everything ahead of the first dropout: (N, 1, H, W) -> (N, 8*filters, H/4, W/4).
@@ -161,7 +210,7 @@ class ResNetGenerator(nn.Module):
         y = blocks[0].after_dropout(trunk, hidden, sites[0])
         for block, mask in zip(blocks[1:], sites[1:], strict=True):
             y = block(y, mask)
-        y = self.model[self._last_block :](y)
+        y = self.model[self._last_block :](y).mean(dim=1, keepdim=True)
         return (y + 1) / 2 if self.output == "tanh" else y
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
@@ -183,5 +232,17 @@ class ResNetGenerator(nn.Module):
 
 
 def _norm(norm: str, channels: int) -> nn.Module:
-    # Identity keeps the layers' numbers, and with them the names in checkpoints.
-    return nn.InstanceNorm2d(channels) if norm == "instance" else nn.Identity()
+    if norm == "none":
+        return nn.Identity()  # keeps the layers' numbers, and with them the names in checkpoints
+    kinds: dict[str, type[nn.Module]] = {
+        "instance": nn.InstanceNorm2d,
+        "frozen": FrozenNorm,
+        "batch": nn.BatchNorm2d,
+    }
+    return kinds[norm](channels)
+
+
+def _blur(weights: Sequence[float], channels: int) -> Tensor:
+    row = torch.tensor(weights, dtype=torch.float32)
+    square = row[:, None] * row / row.sum() ** 2
+    return square.expand(channels, 1, *square.shape).clone()

@@ -35,7 +35,8 @@ def check_card(volume: Volume, card: Mapping[str, Any]) -> list[str]:
     if card["network"]["arguments"].get("norm") == "instance":
         warnings.append(
             "The network normalises each tile by its own statistics, so tiles may differ in "
-            "brightness and the result depends on the tile size."
+            "brightness and the result depends on the tile size: calibrate the model "
+            "(microctsr model calibrate)."
         )
     return warnings
 
