@@ -112,7 +112,7 @@ class Ear:
         self.marrow_hu = g.uniform(-120, 80)
         self.trabecular_mm = g.uniform(0.7, 1.2)
         self.trabecular_threshold = g.uniform(-0.4, 1.4)
-        self.dense_mm = self.otic_mm + g.uniform(0, 4)
+        self.dense_mm = self.otic_mm + g.uniform(0, 5)
         self.pneumatised_mm = g.uniform(-6, 3)
         self.cell_wall_mm = g.uniform(0.07, 0.2)
         self.fluid_hu = g.uniform(0, 20)
@@ -209,10 +209,11 @@ class Ear:
         x, y = points[..., 0], points[..., 1]
         inner = bone + self.cortex_mm
         clear_of_capsule = self.otic_mm + 0.3 - fluid
-        compact = fluid - self.dense_mm * (1 + 0.3 * n(points, 6.0, 9))
         wavelength = self.trabecular_mm
         # The apex, medial and in front, is spongy; the bone behind the labyrinth is compact.
-        sclerosis = 0.6 * n(points, 7.0, 18) + 0.7 - (0.08 * x - 0.06 * y)
+        behind = (0.45 * (y - 0.5 * x)).clip(0, 4)
+        compact = fluid - self.dense_mm * (1 + 0.3 * n(points, 6.0, 9)) - behind
+        sclerosis = 0.6 * n(points, 7.0, 18) + 0.8 - (0.1 * x - 0.08 * y)
         marrow = (n(points, wavelength, 10) + self.trabecular_threshold + sclerosis) * (
             wavelength / (2 * np.pi)
         )
