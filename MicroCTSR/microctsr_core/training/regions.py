@@ -51,6 +51,9 @@ def widened(box: Box, by: int, shape: tuple[int, int, int]) -> tuple[Box, Box]:
 
 
 def split(slices: int, part: Part) -> tuple[int, int]:
-    """Range of slices that a part of them is, at least one."""
-    start = min(round(part[0] * slices), slices - 1)
-    return start, max(start + 1, round(part[1] * slices))
+    """Range of slices that a part of at least two of them is; no part is empty."""
+    start, stop = (
+        round(share * slices) if share in WHOLE else min(max(1, round(share * slices)), slices - 1)
+        for share in part
+    )
+    return start, stop

@@ -12,7 +12,7 @@ from ..preparation import apply_weights, cubic_weights
 from ..volume import Box, Triple, Volume
 from .calibration import Calibration
 
-_SLAB_VOXELS = 16_000_000
+_SLAB_VOXELS = 8_000_000
 # Voxel sizes that differ by less than this are the same, rounded differently.
 _SAME_SIZE = 0.005
 _WHOLE = 1e-6
