@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,11 @@ def new_case(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         (part / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         if load_record(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
-            with suppress(FileExistsError):  # another process has just made the same case
+            try:
                 part.rename(folder)
+            except OSError:
+                if load_record(folder) is None:  # else another process has just made the same
+                    raise
     except OSError as error:
         raise WriteError(
             f"The cache {folder.parent} cannot be written ({error.strerror or error}); "

@@ -119,15 +119,10 @@ def _write(
         psf = clinical[number].scanner.psf_sigma_mm
         scans.append({"spacing": (depth, scale * pixel, scale * pixel), "psf_sigma_mm": psf})
 
-    def slabs() -> Iterator[NDArray[np.float32]]:
-        for hu in _denoised(grid, field, settings.denoising_sigma):
-            seen.append(sample(hu))
-            yield intensity.forward(hu)
-
-    seen: list[NDArray] = []
+    slabs = _denoised(grid, field, settings.denoising_sigma)
     k, j, i = (stop - start for start, stop in field)
-    write_array(files / "image.npy", (k, j, i), slabs())
-    record = facts((pixel, pixel, pixel), intensity, k // scale, np.concatenate(seen))
+    write_array(files / "image.npy", (k, j, i), (intensity.forward(hu) for hu in slabs))
+    record = facts(files / "image.npy", (pixel, pixel, pixel), intensity, k // scale)
     return {**record, "scans": scans, "notes": notes}
 
 

@@ -79,12 +79,10 @@ def _write(
             hu = grid.slab(start, stop)
             if calibration.is_identity:  # scanners pad with -2000 and less
                 hu = np.maximum(hu, HU_RANGE[0])
-            seen.append(sample(hu))
             yield intensity.forward(hu)
 
-    seen: list[NDArray] = []
     write_array(files / "scan.npy", grid.shape, slabs())
-    record = facts(grid.spacing, intensity, grid.shape[0], np.concatenate(seen))
+    record = facts(files / "scan.npy", grid.spacing, intensity, grid.shape[0])
     return {**record, "box": grid.source_box()}
 
 

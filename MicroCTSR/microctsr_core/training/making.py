@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..preparation import HUWindow, Intensity, ZScoreUnit
 from ..volume import Triple, Volume
-from .calibration import Calibration
+from .calibration import Calibration, sample
 from .cases import DataSettings
 
 Case = TypeVar("Case")
@@ -44,8 +44,9 @@ class Made(Generic[Case]):
         return cls(case, record["notes"], record["quantiles"], (least, greatest), record["slices"])
 
 
-def facts(spacing: Triple, intensity: Intensity, slices: int, values: NDArray) -> dict[str, Any]:
-    """The record of a case: its grid, its scaling, and the values (HU) of a sample of it."""
+def facts(array: Path, spacing: Triple, intensity: Intensity, slices: int) -> dict[str, Any]:
+    """The record of a case whose array has been written."""
+    values = intensity.inverse(sample(np.load(array, mmap_mode="r")))
     least, greatest = np.quantile(values, (0.001, 0.999))
     return {
         "spacing": spacing,
