@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,25 @@ def phantom(
         float | None,
         typer.Option(min=0.01, metavar="mm", help="Voxel size of the clinical CT; else drawn."),
     ] = None,
+    domain: Annotated[
+        Literal["both", "low", "high"],
+        typer.Option(
+            help="low: the clinical CT alone, for a training folder; high: the micro-CT alone."
+        ),
+    ] = "both",
+    region: Annotated[
+        str, typer.Option(metavar="NAME|all", help="What to look at; all: each in turn.")
+    ] = "inner ear",
+    shape: Annotated[
+        str, typer.Option(metavar="k,j,i", help="Field of view in voxels of the clinical CT.")
+    ] = "16,64,64",
+    thick: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="SHARE", help="Share of the CTs with thick slices."),
+    ] = 0.0,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that make cases at once.")
+    ] = 1,
     turn_specimen: Annotated[
         bool,
         typer.Option(
@@ -41,6 +60,23 @@ def phantom(
             spacing_mm=spacing,
             turn_specimen=turn_specimen,
             overwrite=overwrite,
+            domain=domain,
+            region=region,
+            shape=_read_shape(shape),
+            thick_share=thick,
+            workers=workers,
             progress=progress,
         )
     typer.echo(output)
+
+
+def _read_shape(text: str) -> tuple[int, int, int]:
+    """A field of view written ``k,j,i`` in voxels, at least 2 each way."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(p.isascii() and p.isdigit() and int(p) >= 2 for p in parts):
+        raise typer.BadParameter(
+            f"{text!r} is not a field of view; write it as k,j,i in voxels, for example 16,64,64.",
+            param_hint="--shape",
+        )
+    k, j, i = (int(part) for part in parts)
+    return k, j, i

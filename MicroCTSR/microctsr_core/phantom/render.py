@@ -71,15 +71,23 @@ def render(
     fields = _Fields(ear, view, shape, spacing_mm, factor, direction)
     hu = np.empty(shape, np.float32)
     labels = np.empty(shape, np.uint8)
+    inside = tuple(
+        slice(lead, lead + n) for lead, n in zip(fields.lead[1:], shape[1:], strict=True)
+    )
     for k in range(shape[0]):
-        hu[k], labels[k] = _paint(*fields.plane(k), shape[1:], spacing_mm, factor)
+        painted, label = _paint(*fields.plane(k), spacing_mm, factor)
+        hu[k], labels[k] = painted[inside], label[inside]
     origin = direction @ (-(extent[::-1] - spacing_mm) / 2)
     geometry = ((spacing_mm,) * 3, tuple(origin), direction)
     return Volume(hu, *geometry), Volume(labels, *geometry)
 
 
 class _Fields:
-    """The fields of a grid of `shape` at every `factor`-th voxel, evaluated as planes ask."""
+    """The fields of a grid of `shape` at every `factor`-th voxel, evaluated as planes ask.
+
+    The middle of the grid is an edge of field cells, so that a smaller grid around the same middle
+    sees the same fields. `lead` is how many voxels the cells begin before the grid, on each axis.
+    """
 
     def __init__(
         self,
@@ -92,11 +100,13 @@ class _Fields:
     ) -> None:
         self._ear, self._view, self._direction = ear, view, direction
         self._factor = factor
+        self.lead = [-(n // 2) % factor for n in shape]
         # Positions in mm from the middle of the grid; one cell more on each side, to
         # interpolate from.
         self._axes = [
-            ((np.arange(-1, -(-n // factor) + 1) + 0.5) * factor - n / 2) * spacing_mm
-            for n in shape
+            ((np.arange(-1, -(-(n + lead) // factor) + 1) + 0.5) * factor - lead - n / 2)
+            * spacing_mm
+            for n, lead in zip(shape, self.lead, strict=True)
         ]
         self._first = 0
         self._layers: list[Layer] = []
@@ -104,7 +114,7 @@ class _Fields:
 
     def plane(self, k: int) -> tuple[list[Layer], torch.Tensor]:
         """Layers, and their fields (fields, j, i) interpolated to fine plane `k`."""
-        position = (k + 0.5) / self._factor + 0.5
+        position = (k + self.lead[0] + 0.5) / self._factor + 0.5
         below = int(position)
         if not self._first <= below < self._first + len(self._stack) - 1:
             self._evaluate(below)
@@ -137,7 +147,6 @@ class _Fields:
 def _paint(
     layers: list[Layer],
     fields: torch.Tensor,
-    shape: tuple[int, int],
     spacing_mm: float,
     factor: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -171,8 +180,7 @@ def _paint(
         level = layer.level_hu + layer.spread_hu * texture[box]
         hu[box] = torch.lerp(hu[box], level, coverage)
         label[box][coverage > 0.5] = LABELS[layer.label]
-    j, i = (slice(0, n) for n in shape)
-    return hu[j, i].numpy(), label[j, i].numpy()
+    return hu.numpy(), label.numpy()
 
 
 def _reach(touched: torch.Tensor) -> slice:
