@@ -52,7 +52,8 @@ class Layer:
     """What is painted where `distance` (mm) is negative: label, and HU = level + spread * texture.
 
     With `sheet`, the layer is only `half_mm` thick on each side of the surface sheet = 0, so that
-    lamellae thinner than the grid of the fields stay whole.
+    lamellae thinner than the grid of the fields stay whole. With `fade_mm`, it fades in over that
+    width, as one kind of bone passes into another.
     """
 
     label: str
@@ -61,6 +62,7 @@ class Layer:
     spread_hu: float = 0.0
     sheet: Field | None = None
     half_mm: float = 0.0
+    fade_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ class Ear:
         trabecular = np.max([inner + 0.3, -compact], axis=0)
         pneumatised = x - self.pneumatised_mm - 0.25 * (y - 3) + 2.5 * n(points, 9.0, 11)
         capsule_distance = np.maximum(
-            fluid - self.otic_mm * (1 + 0.25 * n(points, 4.0, 16)), bone + 0.1
+            fluid - self.otic_mm * (1 + 0.25 * n(points, 4.0, 16)), bone + 0.25
         )
         # Vessels run where two random surfaces meet; a third one leaves parts without.
         channel = np.hypot(n(points, 6.0, 19), n(points, 6.0, 20)) - 0.5 + fluid.clip(0, 0.5)
@@ -240,14 +242,18 @@ class Ear:
         compact_hu = 0.5 * (dense + self.otic_hu)
         return [
             Layer("cortical bone", bone, dense, 70),
-            Layer("trabecular bone", trabecular.astype(np.float32), dense - 150, 110),
+            Layer("trabecular bone", trabecular.astype(np.float32), dense - 150, 110, fade_mm=0.6),
             Layer("marrow", marrow.astype(np.float32), self.marrow_hu, 15),
-            Layer("cortical bone", np.maximum(compact, inner), compact_hu, 70),
-            Layer("cortical bone", np.maximum(pneumatised - 1.0, inner), dense - 100, 90),
+            Layer("cortical bone", np.maximum(compact, inner), compact_hu, 70, fade_mm=1.2),
+            Layer(
+                "cortical bone", np.maximum(pneumatised - 1, inner), dense - 100, 90, fade_mm=1.2
+            ),
+            Layer(
+                "otic capsule", capsule_distance.astype(np.float32), self.otic_hu, 80, fade_mm=0.4
+            ),
             Layer("nerve or vessel", channel.astype(np.float32), 40, 10),
             Layer("mastoid cell", cells, -990),
             Layer("soft tissue", opaque, 25, 10),
-            Layer("otic capsule", capsule_distance.astype(np.float32), self.otic_hu, 80),
         ]
 
     def _mastoid_cells(self, points: Field, walled: Field) -> tuple[Field, Field]:

@@ -168,7 +168,8 @@ def _paint(
     for layer in layers:
         distance, sheet = fields[row], fields[row + 1] if layer.sheet is not None else None
         row += 1 if sheet is None else 2
-        painted = distance < spacing_mm / 2
+        width = max(spacing_mm, layer.fade_mm)
+        painted = distance < width / 2
         j, i = (_reach(painted.any(1 - axis)) for axis in (0, 1))
         if j.start >= j.stop or i.start >= i.stop:
             continue
@@ -176,7 +177,7 @@ def _paint(
         if sheet is not None:
             inside = torch.maximum(inside, fine(sheet, j, i).abs() - layer.half_mm)
         box = tuple(slice(factor * part.start, factor * part.stop) for part in (j, i))
-        coverage = (0.5 - inside / spacing_mm).clamp_(0, 1)
+        coverage = (0.5 - inside / width).clamp_(0, 1)
         level = layer.level_hu + layer.spread_hu * texture[box]
         hu[box] = torch.lerp(hu[box], level, coverage)
         label[box][coverage > 0.5] = LABELS[layer.label]
