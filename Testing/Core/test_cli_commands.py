@@ -112,7 +112,8 @@ def test_phantom_hands_its_options_to_the_library(tmp_path, monkeypatch):
     monkeypatch.setattr("microctsr_core.phantom.write_cases", write_cases)
     result = run("phantom", "--output", tmp_path, "--cases", 2, "--seed", 7, "--spacing", 0.3)
     assert result.exit_code == 0, result.output
-    flags = {"turn_specimen": False, "overwrite": False}
+    flags = {"turn_specimen": False, "overwrite": False, "domain": "both"}
+    flags |= {"region": "inner ear", "shape": (16, 64, 64), "thick_share": 0.0, "workers": 1}
     assert asked == {"arguments": (tmp_path, 2, 7), "spacing_mm": 0.3, **flags}
     assert result.stdout.strip() == str(tmp_path)
 
