@@ -52,7 +52,7 @@ def facts(array: Path, spacing: Triple, intensity: Intensity, slices: int) -> di
         "spacing": spacing,
         "intensity": intensity.to_dict(),
         "slices": slices,
-        "range_hu": (float(least), float(greatest)),
+        "range_hu": (round(float(least)), round(float(greatest))),
         "quantiles": np.quantile(values, _QUANTILES).astype(float).tolist(),
         "notes": [],
     }
