@@ -243,9 +243,12 @@ class TileSampler:
     def _masks(self, number: int, tile: Tile) -> MaskSource:
         if getattr(self.network, "dropout", "channel") != "element":
             return self._channel_masks
-        place = (self.plan.first_plane + number, tile.read[0][0], tile.read[1][0])
-        shape = _extent(tile.read)
-        return ElementMasks(self.network, self._settings.seed, place, shape, self._device)
+        sheet: tuple[int, ...] = (self.plan.first_plane + number,)
+        read = tile.read
+        if self._settings.preset == "paper":
+            # The paper's patches overlap and know nothing of each other.
+            sheet += (read[0][0], read[1][0])
+        return ElementMasks(self.network, self._settings.seed, sheet, read, self._device)
 
 
 Plane: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], float]

@@ -193,7 +193,7 @@ def _masks(network: Generator, seed: int, number: int, x: Tensor) -> MaskSource:
     if getattr(network, "dropout", "channel") != "element":
         return ChannelMasks(network, seed, x.device)
     rows, columns = x.shape[-2:]
-    return ElementMasks(network, seed, (number,), (rows, columns), x.device)
+    return ElementMasks(network, seed, (number,), ((0, rows), (0, columns)), x.device)
 
 
 def _frozen(model: Model, statistics: dict[str, _Statistics], name: str, seen: str) -> Model:

@@ -23,6 +23,8 @@ Samples: TypeAlias = int | Literal["auto"]
 
 # Masks of the first passes are kept: as many as "auto" and the paper ever run.
 _KEPT_PASSES = 100
+# Element masks are drawn in squares of this many values along an edge.
+_SHEET_BLOCK = 32
 
 
 class MaskSource(Protocol):
@@ -112,11 +114,14 @@ class ChannelMasks:
 class ElementMasks:
     """The paper's dropout of single values, drawn anew for every tile.
 
+    Values belong to places of a sheet and not to the tile that covers them, so tiles of one sheet
+    agree as those of channel masks do.
+
     Args:
         network: its dropout sites lie on the input's grid made coarser by ``network.stride``.
-        seed: with the pass and the place, it fixes the masks.
-        place: whole numbers that tell this tile from every other, such as (plane, row, column).
-        shape: rows and columns the network reads.
+        seed: with the pass and the sheet, it fixes the masks.
+        sheet: whole numbers that tell this sheet from every other, such as the plane.
+        read: region of the sheet that the network reads, in pixels of its input.
         device: where masks are drawn; another kind of device draws other masks.
     """
 
@@ -124,23 +129,44 @@ class ElementMasks:
         self,
         network: Generator,
         seed: int,
-        place: Sequence[int],
-        shape: tuple[int, int],
+        sheet: Sequence[int],
+        read: Region,
         device: torch.device,
     ) -> None:
         self._network = network
-        # Seeds must not be negative, but tiles may begin outside the scan.
-        self._entropy = (seed, *(number % 2**32 for number in place))
+        self._entropy = (seed, *sheet)
         stride = getattr(network, "stride", 1)
-        self._shape = (shape[0] // stride, shape[1] // stride)
+        self._rows, self._columns = (
+            (start // stride, start // stride + (stop - start) // stride) for start, stop in read
+        )
         self._device = device
 
     def __call__(self, pass_number: int) -> list[Tensor]:
-        sequence = np.random.SeedSequence((pass_number, *self._entropy))
+        (j0, j1), (i0, i1) = self._rows, self._columns
+        blocks = [
+            [
+                self._block(pass_number, row, column)
+                for column in range(i0 // _SHEET_BLOCK, -(-i1 // _SHEET_BLOCK))
+            ]
+            for row in range(j0 // _SHEET_BLOCK, -(-j1 // _SHEET_BLOCK))
+        ]
+        top, left = j0 % _SHEET_BLOCK, i0 % _SHEET_BLOCK
+        masks = []
+        for site in range(len(self._network.dropout_channels)):
+            strips = [torch.cat([block[site] for block in row], dim=3) for row in blocks]
+            whole = torch.cat(strips, dim=2)
+            masks.append(whole[:, :, top : top + j1 - j0, left : left + i1 - i0])
+        return masks
+
+    def _block(self, pass_number: int, row: int, column: int) -> list[Tensor]:
+        """The masks of one square of the sheet, one per site."""
+        # Seeds must not be negative, but tiles may begin outside the scan.
+        place = (number % 2**64 for number in (pass_number, *self._entropy, row, column))
+        sequence = np.random.SeedSequence(tuple(place))
         generator = torch.Generator(self._device)
         generator.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         keep = 1 - self._network.dropout_rate
-        shapes = [(1, channels, *self._shape) for channels in self._network.dropout_channels]
+        shapes = [(1, n, _SHEET_BLOCK, _SHEET_BLOCK) for n in self._network.dropout_channels]
         return [
             (torch.rand(shape, generator=generator, device=self._device) < keep) / keep
             for shape in shapes

@@ -96,8 +96,9 @@ def tiles_differ_by(model: Model, ct: Volume) -> float:
     return float(np.abs(results[0].array - results[1].array).max())
 
 
-def test_tiles_agree_once_a_model_is_calibrated(ct: Volume) -> None:
-    model = make_model("resnet", norm="instance", blocks=1)
+@pytest.mark.parametrize("dropout", ["none", "element", "channel"])
+def test_tiles_agree_once_a_model_is_calibrated(ct: Volume, dropout: str) -> None:
+    model = make_model("resnet", norm="instance", blocks=1, dropout=dropout)
     frozen = calibrate(model, [ct], "frozen", slices=1)
     assert tiles_differ_by(model, ct) > 50
     assert tiles_differ_by(frozen, ct) < 0.1

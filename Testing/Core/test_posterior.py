@@ -177,15 +177,25 @@ def test_a_network_without_dropout_is_run_once_and_has_no_variance() -> None:
     np.testing.assert_allclose(result.mean, network(x[None])[0, 0], atol=1e-7)
 
 
-def test_element_masks_differ_between_tiles_and_are_the_same_again() -> None:
+def test_element_masks_are_the_same_again_and_differ_between_passes_and_sheets() -> None:
     network = make_network("resnet", filters=8, dropout="element", dropout_rate=0.5)
-    here = ElementMasks(network, 0, (3, -8, 0), (32, 48), CPU)
-    there = ElementMasks(network, 0, (3, -8, 32), (32, 48), CPU)
-    assert [mask.shape for mask in here(0)] == [(1, 32, 8, 12)] * 2
-    assert all(torch.equal(a, b) for a, b in zip(here(1), here(1), strict=True))
-    assert not torch.equal(here(0)[0], here(1)[0])
-    assert not torch.equal(here(0)[0], there(0)[0])
-    assert here(0)[0].mean().item() == pytest.approx(1, abs=0.1)
+    masks, other = (ElementMasks(network, 0, (n,), ((-8, 24), (0, 48)), CPU) for n in (3, 4))
+    assert [mask.shape for mask in masks(0)] == [(1, 32, 8, 12)] * 2
+    assert all(torch.equal(a, b) for a, b in zip(masks(1), masks(1), strict=True))
+    assert not torch.equal(masks(0)[0], masks(1)[0])
+    assert not torch.equal(masks(0)[0], masks(0)[1])
+    assert not torch.equal(masks(0)[0], other(0)[0])
+    assert masks(0)[0].mean().item() == pytest.approx(1, abs=0.1)
+
+
+def test_element_masks_belong_to_places_whatever_tile_covers_them() -> None:
+    network = make_network("resnet", filters=8, dropout="element", dropout_rate=0.5)
+    whole = ElementMasks(network, 0, (3,), ((-200, 200), (-40, 300)), CPU)(5)
+    part = ElementMasks(network, 0, (3,), ((-8, 144), (100, 240)), CPU)(5)
+    for mine, theirs in zip(part, whole, strict=True):
+        # Sites lie on a grid four times coarser.
+        assert torch.equal(mine, theirs[:, :, 48:86, 35:70])
+    assert not torch.equal(whole[0][:, :, :32, :32], whole[0][:, :, 32:64, 32:64])
 
 
 def test_memory_for_masks_does_not_grow_with_the_passes() -> None:
