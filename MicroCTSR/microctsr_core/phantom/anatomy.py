@@ -226,7 +226,7 @@ class Ear:
             fluid - self.otic_mm * (1 + 0.25 * n(points, 4.0, 16)), bone + 0.25
         )
         # Vessels run where two random surfaces meet; a third one leaves parts without.
-        channel = np.hypot(n(points, 6.0, 19), n(points, 6.0, 20)) - 0.5 + fluid.clip(0, 0.5)
+        channel = np.hypot(n(points, 6.0, 19), n(points, 6.0, 20))
         channel = np.max(
             [
                 channel * (6.0 / (2 * np.pi)) - self.channel_mm,
@@ -258,7 +258,9 @@ class Ear:
 
     def _mastoid_cells(self, points: Field, walled: Field) -> tuple[Field, Field]:
         """Distances to air cells and to those filled with fluid, all within `walled`."""
-        n = self.noise
+        cells, opaque = walled.astype(np.float32), walled.astype(np.float32)
+        near = walled < 0.5  # elsewhere there is no cell to look for
+        points, walled, n = points[near], walled[near], self.noise
         bent = points + 0.2 * np.stack([n(points, 1.3, c) for c in (12, 13, 14)], -1)
         folded, scale = self._folded(bent)
         distances, nearest = self._cells.query(folded, k=2, workers=torch.get_num_threads())
@@ -266,12 +268,10 @@ class Ear:
         inside = wall - (distances[..., 1] - distances[..., 0]) / (2 * scale)
         closed = np.abs(inside - wall) + wall
         index = nearest[..., 0]
-        cells = np.where(self._cell_is_open[index], inside, closed)
-        opaque = np.where(self._cell_is_opaque[index], cells, closed)
-        return (
-            np.maximum(cells, walled).astype(np.float32),
-            np.maximum(opaque, walled).astype(np.float32),
-        )
+        air = np.where(self._cell_is_open[index], inside, closed)
+        filled = np.where(self._cell_is_opaque[index], air, closed)
+        cells[near], opaque[near] = np.maximum(air, walled), np.maximum(filled, walled)
+        return cells, opaque
 
     def _ear_canal(self, points: Field) -> Field:
         """Distance to the ear canal, a lying S with its isthmus within the bony part."""
