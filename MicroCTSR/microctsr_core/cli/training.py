@@ -81,7 +81,7 @@ def train(
         workers=workers,
     )
     with _stop_after_this_step() as stop, progress_on_stderr() as progress:
-        run(
+        folder = run(
             low,
             high,
             output,
@@ -92,7 +92,8 @@ def train(
             tell=lambda sentence: typer.echo(sentence, err=True),
             cancel=stop.is_set,
         )
-    typer.echo(output)
+    if folder is not None:
+        typer.echo(folder)
 
 
 @contextmanager

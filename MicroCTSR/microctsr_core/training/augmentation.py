@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from monai.data import get_track_meta, set_track_meta
 from monai.transforms import (
     Compose,
     RandFlipd,
@@ -64,5 +65,10 @@ def _applied(
     transform: Compose, patch: dict[str, NDArray[np.float32]], coin: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
     transform.set_random_state(seed=int(coin.integers(2**32, dtype=np.uint64)))
-    changed = transform(patch)
+    tracked = get_track_meta()
+    set_track_meta(False)  # where an array lies in space is not asked here, and costs much
+    try:
+        changed = transform(patch)
+    finally:
+        set_track_meta(tracked)
     return {name: np.ascontiguousarray(changed[name], np.float32) for name in patch}

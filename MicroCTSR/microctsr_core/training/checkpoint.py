@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,9 @@ def read_checkpoint(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
             another configuration; names the first key that differs.
     """
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd about a file is told below
+            content = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError:
         raise MicroCTSRError(
             f"The checkpoint {path} is refused: it is damaged, or holds code instead of a state; "

@@ -284,8 +284,8 @@ class Trainer:
 def fast_order(networks: nn.Module, device: torch.device) -> torch.memory_format:
     """The order of an image's dimensions in memory that convolutions are fastest with.
 
-    That is channels last, by a tenth on the CPU. But there, for a single image, PyTorch (2.13) gives
-    a wrong gradient through a transposed convolution ahead of an instance norm.
+    That is channels last, by a tenth on the CPU. But there, for a single image, PyTorch (2.13)
+    gives a wrong gradient through a transposed convolution ahead of an instance norm.
     """
     transposed = any(isinstance(layer, nn.ConvTranspose2d) for layer in networks.modules())
     if device.type == "cpu" and transposed:

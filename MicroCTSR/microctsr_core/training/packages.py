@@ -74,7 +74,7 @@ def make_model(generator: nn.Module, card: dict[str, Any]) -> Model:
 def _scanner(domains: Domains) -> dict[str, Any]:
     """Point spread at the least and the greatest voxel size, and the scans' typical noise."""
     by_size = sorted((*domains.low, *domains.held_out_low), key=lambda case: case.scan.spacing[1])
-    noise = float(np.median([_noise(case) for case in by_size])) * domains.intensity.span
+    noise = float(np.median([_noise(case) * case.scan.intensity.span for case in by_size]))
     return {
         "psf_sigma_mm": [round(by_size[n].scan.psf_sigma_mm, 4) for n in (0, -1)],
         "noise_sd_hu": round(noise, 1),

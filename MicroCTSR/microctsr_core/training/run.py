@@ -44,7 +44,7 @@ def train(
     progress: Callable[[float, str], None] | None = None,
     tell: Callable[[str], None] | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> Path:
+) -> Path | None:
     """Train a model on a folder of clinical CT and an unrelated folder of micro-CT.
 
     ``output`` becomes a model package: that of the best epoch, which ``load_model(output)`` loads.
@@ -66,7 +66,7 @@ def train(
         cancel: asked after every step; returning true writes a checkpoint and ends the run.
 
     Returns:
-        ``output``.
+        ``output``; ``None`` in the further processes of a run that has several.
 
     Raises:
         MicroCTSRError: names what is wrong with a folder, a case, the configuration or the
@@ -123,7 +123,7 @@ def train(
 
     with journal.opened(trainer.step):
         _loop(trainer, journal, domains, machine, callbacks, save, fabric)
-    return output
+    return output if first else None
 
 
 @dataclass(frozen=True)
