@@ -193,6 +193,8 @@ class ValidationSettings:
     """What is super-resolved after each epoch to see how good the model is.
 
     Args:
+        folder: of clinical scans, such as phantoms with their truth; the held-out cases when
+            ``None``.
         cases: held-out scans at most.
         slices: of each, around its middle.
         edge: of the box in voxels of the scan, around its middle.
@@ -200,6 +202,7 @@ class ValidationSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
+    folder: str | None = None
     cases: int = 3
     slices: int = 2
     edge: int = 48

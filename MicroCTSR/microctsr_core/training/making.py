@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ..phantom import ClinicalScanner
 from ..preparation import HUWindow, Intensity, ZScoreUnit
 from ..volume import Triple, Volume
 from .calibration import Calibration, sample
@@ -68,8 +69,7 @@ def psf_range_mm(settings: DataSettings, spacing_mm: float) -> tuple[float, floa
     """Standard deviations of the point spread of clinical scanners with voxels of this size."""
     if settings.psf_sigma_mm is not None:
         return settings.psf_sigma_mm
-    wider = 0.2 * (spacing_mm - 0.15)  # as ClinicalScanner.draw has it
-    return (0.15 + wider, 0.21 + wider)
+    return ClinicalScanner.psf_range_mm(spacing_mm)
 
 
 def fitted(settings: DataSettings, volume: Volume, calibration: Calibration) -> Intensity:

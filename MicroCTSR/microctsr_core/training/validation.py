@@ -15,11 +15,13 @@ from ..evaluation.hu_moments import hu_distances, hu_moments
 from ..io import read_volume
 from ..io.writing import to_itk
 from ..model import Model
+from ..preparation import whole_box
 from ..preview import write_preview
 from ..superresolution import Result, superresolve
 from ..volume import Box, Volume
 from .config import ValidationSettings
-from .domains import Domains, HighCase, LowCase
+from .domains import Domains, HighCase
+from .folders import Source, find_sources
 
 _REFERENCES = 64
 """Slices of held-out micro-CT that m-HuM looks for its nearest in."""
@@ -53,7 +55,12 @@ class Validation:
     """
 
     def __init__(self, domains: Domains, settings: ValidationSettings) -> None:
-        self._cases = domains.held_out_low[: settings.cases]
+        self._cases: list[tuple[Source, Box | None]]
+        if settings.folder is None:
+            self._cases = [(case.source, case.box) for case in domains.held_out_low]
+        else:
+            self._cases = [(source, None) for source in find_sources(Path(settings.folder), "low")]
+        self._cases = self._cases[: settings.cases]
         self._settings = settings
         self._references = _moments(domains.held_out_high)
 
@@ -61,14 +68,14 @@ class Validation:
         """Super-resolve the middle of every case; pictures go to ``folder/name-case.png``."""
         found: list[dict[str, float]] = []
         pictures = []
-        for number, case in enumerate(self._cases):
-            scan = case.source.read()
-            box = self._box(case)
+        for number, (source, part) in enumerate(self._cases):
+            scan = source.read()
+            box = self._box(part or whole_box(scan.shape))
             result = superresolve(scan, model, box, self._settings.samples)
             distances = hu_distances(hu_moments(result.mean.array), self._references)
             measures = {"m_hum": float(distances.min(axis=1).mean())}
-            if case.truth is not None:
-                measures |= _against(read_volume(case.truth), result)
+            if source.truth is not None:
+                measures |= _against(read_volume(source.truth), result)
             found.append(measures)
             picture = folder / f"{name}-{number}.png"
             write_preview(picture, scan, result, len(result.mean.array) // 2)
@@ -80,11 +87,11 @@ class Validation:
         }
         return Validated(means, pictures)
 
-    def _box(self, case: LowCase) -> Box:
-        """Some slices of the part that was held out, and a square around their middle."""
+    def _box(self, part: Box) -> Box:
+        """Some slices of a part of a scan, and a square around their middle."""
         lengths = (self._settings.slices, self._settings.edge, self._settings.edge)
         spans = []
-        for (start, stop), wanted in zip(case.box, lengths, strict=True):
+        for (start, stop), wanted in zip(part, lengths, strict=True):
             length = min(wanted, stop - start)
             begin = start + (stop - start - length) // 2
             spans.append((begin, begin + length))
