@@ -98,7 +98,7 @@ def calibrate(
                 stack = _stack(model, scan, intensity, plane)
                 _run(network, torch.from_numpy(stack).to(target), seed, done)
                 done += 1
-    return _frozen(model, statistics, name, f"{total} whole slices of {len(scans)} scans")
+    return _frozen(model, statistics, name, {"scans": len(scans), "whole_slices": total})
 
 
 class _Statistics:
@@ -196,7 +196,9 @@ def _masks(network: Generator, seed: int, number: int, x: Tensor) -> MaskSource:
     return ElementMasks(network, seed, (number,), ((0, rows), (0, columns)), x.device)
 
 
-def _frozen(model: Model, statistics: dict[str, _Statistics], name: str, seen: str) -> Model:
+def _frozen(
+    model: Model, statistics: dict[str, _Statistics], name: str, seen: dict[str, int]
+) -> Model:
     """The same weights with the statistics in place, and a card that says so."""
     old = model.card
     arguments = {**old["network"]["arguments"], "norm": "frozen"}

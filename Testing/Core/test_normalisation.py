@@ -74,7 +74,8 @@ def test_statistics_are_the_mean_over_whole_slices(ct: Volume) -> None:
     variance = np.mean([y.var(axis=1) for y in outs], axis=0)
     np.testing.assert_allclose(state["model.2.running_mean"], mean, atol=1e-5)
     np.testing.assert_allclose(state["model.2.running_var"], variance, atol=1e-5)
-    assert frozen.card["training"]["instance_norm_frozen_on"] == "4 whole slices of 2 scans"
+    seen = frozen.card["training"]["instance_norm_frozen_on"]
+    assert seen == {"scans": 2, "whole_slices": 4}
 
 
 @pytest.mark.parametrize("dropout", ["element", "channel"])
