@@ -36,8 +36,16 @@ pictures: $(STAMP) ## Draw the pictures of the documentation again
 	$(BIN)/python Docs/make_pictures.py
 	$(BIN)/python Docs/make_slicer_pictures.py
 
+PHANTOMS := $(BIN)/microctsr phantom --region all --workers 2
 model: $(STAMP) ## Train the bundled model again (hours)
-	$(BIN)/python -m microctsr_core.training.bundled
+	$(PHANTOMS) --output output/model/high --domain high --cases 32 --seed 2000 --shape 20,64,64
+	$(PHANTOMS) --output output/model/low --domain low --cases 16 --seed 1000 --shape 20,64,64 \
+		--thick 0.34
+	$(PHANTOMS) --output output/model/check --cases 4 --seed 3000 --shape 6,48,48
+	$(BIN)/microctsr train --low output/model/low --high output/model/high \
+		--output output/model/ear --config Resources/Recipes/ear.yaml
+	cp output/model/ear/card.json output/model/ear/weights.safetensors \
+		MicroCTSR/microctsr_core/models/ear/
 
 clean: ## Remove results and caches; the environment stays (remove .venv by hand)
 	rm -rf output build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
