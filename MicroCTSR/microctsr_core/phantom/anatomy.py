@@ -327,6 +327,15 @@ class Ear:
 
     def _ossicles(self, points: Field, warped: Field) -> list[Layer]:
         """Malleus, incus, and stapes with its footplate."""
+        offset = points - np.array([-4.5, -0.8, 0.8], np.float32)
+        near = np.einsum("...c,...c", offset, offset) < 5.5**2
+        points, warped = points[near], warped[near]
+
+        def whole(distance: Field) -> Field:
+            everywhere = np.ones(near.shape, np.float32)
+            everywhere[near] = distance
+            return everywhere
+
         head = ellipsoid(warped, (-6.4, -2.6, 3.2), (1.15, 1.25, 1.35))
         malleus = smooth_union(
             head, capsule(warped, (-6.3, -2.8, 2.4), (-6.0, -3.5, -2.2), (0.75, 0.4)), 0.5
@@ -350,10 +359,10 @@ class Ear:
         plate_height = (points - plate.astype(np.float32)) @ normal.astype(np.float32)
         hu = self.ossicle_hu
         return [
-            Layer("ossicle", malleus, hu, 90),
-            Layer("ossicle", incus, hu - 150, 110),
-            Layer("ossicle", stapes, hu - 200, 60),
-            Layer("ossicle", footplate, hu - 200, 40, plate_height, 0.13),
+            Layer("ossicle", whole(malleus), hu, 90),
+            Layer("ossicle", whole(incus), hu - 150, 110),
+            Layer("ossicle", whole(stapes), hu - 200, 60),
+            Layer("ossicle", whole(footplate), hu - 200, 40, whole(plate_height), 0.13),
         ]
 
     def _vessels(self, warped: Field) -> list[Layer]:

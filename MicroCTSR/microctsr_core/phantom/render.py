@@ -16,8 +16,8 @@ from .anatomy import LABELS, Ear, Layer
 # them places a wall of half a millimetre radius within 3 micrometres.
 _FIELD_SPACING_MM = 0.1
 
-# Planes of fields evaluated together: few enough to stay in the processor's cache.
-_PLANES_AT_ONCE = 6
+# Points of the fields evaluated together: few enough to stay in the processor's cache.
+_POINTS_AT_ONCE = 200_000
 
 # Where views are centred, in the ear's frame (mm).
 REGIONS = {
@@ -108,31 +108,34 @@ class _Fields:
             * spacing_mm
             for n, lead in zip(shape, self.lead, strict=True)
         ]
-        self._first = 0
         self._layers: list[Layer] = []
-        self._stack = torch.empty(0)
+        self._planes: dict[int, torch.Tensor] = {}
 
     def plane(self, k: int) -> tuple[list[Layer], torch.Tensor]:
         """Layers, and their fields (fields, j, i) interpolated to fine plane `k`."""
         position = (k + self.lead[0] + 0.5) / self._factor + 0.5
         below = int(position)
-        if not self._first <= below < self._first + len(self._stack) - 1:
-            self._evaluate(below)
-        row = below - self._first
-        plane = torch.lerp(self._stack[row], self._stack[row + 1], position - below)
+        for number in (below, below + 1):
+            if number not in self._planes:
+                self._evaluate(number)
+        plane = torch.lerp(self._planes[below], self._planes[below + 1], position - below)
         return self._layers, plane
 
     def _evaluate(self, first: int) -> None:
-        planes = self._axes[0][first : first + _PLANES_AT_ONCE + 1]
-        tissue = self._ear.tissue(self._points(planes))
+        """Evaluate planes from `first` on, and keep the one before them."""
+        z, y, x = (len(axis) for axis in self._axes)
+        last = min(first + max(1, _POINTS_AT_ONCE // (y * x)), z)
+        tissue = self._ear.tissue(self._points(self._axes[0][first:last]))
         assert tissue.texture is not None
         fields = [tissue.texture]
         for layer in tissue.layers:
             fields.append(layer.distance)
             if layer.sheet is not None:
                 fields.append(layer.sheet)
-        self._first, self._layers = first, tissue.layers
-        self._stack = torch.from_numpy(np.stack(fields, axis=1).astype(np.float32, copy=False))
+        stack = torch.from_numpy(np.stack(fields, axis=1).astype(np.float32, copy=False))
+        kept = {number: self._planes[number] for number in {first - 1} & self._planes.keys()}
+        self._planes = kept | dict(zip(range(first, last), stack, strict=True))
+        self._layers = tissue.layers
 
     def _points(self, planes: np.ndarray) -> np.ndarray:
         """Coordinates (k, j, i, xyz) of planes of the field grid in the ear's frame."""

@@ -101,10 +101,10 @@ class Noise:
 
     def __call__(self, points: Field, wavelength_mm: float, channel: int = 0) -> Field:
         """Values at `points`, features about `wavelength_mm` apart; channels are independent."""
-        lattice_points = points * np.float32(self._VOXELS_PER_WAVE / wavelength_mm)
-        lattice_points += np.float32(17.3 * channel)
-        np.mod(lattice_points, np.float32(self._SIZE), out=lattice_points)
-        grid = torch.from_numpy(lattice_points).mul_(2 / self._SIZE).sub_(1)
+        periods = points * np.float32(self._VOXELS_PER_WAVE / wavelength_mm / self._SIZE)
+        periods += np.float32(17.3 * channel / self._SIZE)
+        periods -= np.floor(periods)
+        grid = torch.from_numpy(periods).mul_(2).sub_(1)
         values = functional.grid_sample(
             self._lattice, grid.reshape(1, 1, 1, -1, 3), mode="bilinear", align_corners=True
         )
