@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy.ndimage import uniform_filter1d
+from scipy.spatial import cKDTree
 from scipy.special import erf
 
 from microctsr_core import MicroCTSRError, Volume, read_volume
@@ -80,6 +81,39 @@ def test_otic_capsule_is_the_densest_bone(whole_ear):
     assert max(median, key=median.get) == "otic capsule"
 
 
+def test_bone_behind_the_labyrinth_is_compact_and_the_apex_spongy(whole_ear):
+    """As in textbooks of the temporal bone, and on the bundled CT."""
+    labels = whole_ear[1].array
+    z, y, x = _ear_coordinates(whole_ear[1])
+    bony = [LABELS[name] for name in ("cortical bone", "trabecular bone", "marrow")]
+    behind = np.isin(labels, bony) & (np.hypot(x, y - 6.5) < 4) & (np.abs(z) < 3)
+    apex = np.isin(labels, bony) & (x > 7) & (y < -4) & (np.abs(z) < 4)
+    marrow = labels == LABELS["marrow"]
+    assert behind.sum() > 500
+    assert marrow[behind].mean() < 0.05 < 0.15 < marrow[apex].mean()
+
+
+def test_ear_canal_is_bent_narrowest_in_its_bony_part_and_higher_than_wide():
+    ear, spacing = Ear(4), 0.4
+    labels = render(ear, View((-15.0, -4.5, -2.0)), (36, 36, 36), spacing)[1].array
+    canal = labels == LABELS["ear canal"]
+    canal = canal[:, :, ::-1] if ear.left else canal
+    pieces = [np.argwhere(canal[:, :, i]) * spacing for i in range(0, 36, 4)]
+    middle = np.array([piece[:, 1].mean() for piece in pieces])
+    straight = np.linspace(middle[0], middle[-1], len(middle))
+    assert np.abs(middle - straight).max() > 0.5
+    assert 2 < np.argmin([len(piece) for piece in pieces]) < 7
+    assert all(piece[:, 0].std() > piece[:, 1].std() for piece in pieces)
+
+
+def test_air_cells_are_smaller_near_the_antrum():
+    ear = Ear(3)
+    place = ear._unfolded(ear._cells.data)
+    distance = np.linalg.norm(place - ear._ANTRUM, axis=1)
+    nearest = cKDTree(place).query(place, k=2)[0][:, 1]
+    assert np.median(nearest[distance < 5]) < 0.7 * np.median(nearest[distance > 12])
+
+
 def test_low_high_truth_and_labels_share_one_frame(case):
     for volume in (case.high, case.labels, case.low):
         np.testing.assert_allclose(volume.corners_lps(), case.truth.corners_lps(), atol=1e-6)
@@ -131,6 +165,35 @@ def test_clinical_noise_has_the_stated_sd_and_is_correlated():
     noise = scanner.noise(np.zeros((12, 64, 64), np.float32), np.random.default_rng(1))
     assert noise.std() == pytest.approx(60, rel=0.02)
     assert np.corrcoef(noise[:, :, :-1].ravel(), noise[:, :, 1:].ravel())[0, 1] > 0.2
+
+
+def test_clinical_noise_has_the_spectrum_measured_on_real_brain():
+    """On the bundled CT: most power at 0.15 to 0.25 cycles per voxel, none beyond 0.35, and in one
+    direction four times that across it."""
+    scanner = ClinicalScanner(psf_sigma_mm=0.2, noise_sd_hu=89, noise_correlation=1.15)
+    noise = scanner.noise(np.full((24, 64, 64), 30, np.float32), np.random.default_rng(3))
+    power = (np.abs(np.fft.fft2(noise)) ** 2).mean(0)
+    along, across = np.meshgrid(np.fft.fftfreq(64), np.fft.fftfreq(64), indexing="ij")
+    radius, angle = np.hypot(along, across), np.arctan2(along, across) % np.pi
+    rings = [power[(radius >= r) & (radius < r + 0.05)].mean() for r in np.arange(0, 0.5, 0.05)]
+    assert 0.1 <= 0.05 * np.argmax(rings) <= 0.2
+    assert max(rings[7:]) < 0.03 * max(rings)
+    middle = (radius > 0.1) & (radius < 0.3)
+    sectors = [
+        power[middle & (angle >= a) & (angle < a + np.pi / 6)].mean()
+        for a in np.arange(0, np.pi - 0.01, np.pi / 6)
+    ]
+    assert 2.5 < max(sectors) / min(sectors) < 8
+
+
+def test_clinical_noise_is_stronger_in_dense_bone_and_weaker_in_air():
+    """On the bundled CT: SD 34 in air, 89 in brain, 105 to 137 in dense bone."""
+    scanner = ClinicalScanner(psf_sigma_mm=0.2, noise_sd_hu=89)
+    tissue = np.zeros((12, 96, 96), np.float32)
+    tissue[:, :32], tissue[:, 64:] = -1000, 1800
+    sd = scanner.noise(tissue, np.random.default_rng(2)).std((0, 2))
+    assert sd[:20].mean() / sd[44:52].mean() == pytest.approx(34 / 89, rel=0.2)
+    assert 105 / 89 < sd[76:].mean() / sd[44:52].mean() < 137 / 89
 
 
 def test_thick_slices_are_possible():
@@ -206,6 +269,59 @@ def test_written_cases_have_the_fixed_files_and_read_back(tmp_path):
     np.testing.assert_allclose(truth.corners_lps(), low.corners_lps(), atol=1e-6)
 
 
+def test_a_domain_alone_shows_what_it_shows_in_both():
+    both, low, high = (
+        make_case(6, 1, 0.3, (4, 12, 12), domain=domain) for domain in ("both", "low", "high")
+    )
+    np.testing.assert_allclose(high.high.array.astype(int), both.high.array, atol=1)
+    np.testing.assert_allclose(high.high.corners_lps(), both.high.corners_lps(), atol=1e-6)
+    np.testing.assert_allclose(low.low.corners_lps(), both.low.corners_lps(), atol=1e-6)
+    # Fields and truth are coarser for low alone, which its point spread hides.
+    assert np.abs(low.low.array - both.low.array).mean() < 20
+    assert set(low.volumes()) == {"low"}
+
+
+def test_training_folders_hold_one_domain_of_regions_in_turn(tmp_path):
+    options = {"cases": 3, "seed": 8, "spacing_mm": 0.3, "shape": (6, 8, 8)}
+    folders = write_cases(tmp_path / "low", domain="low", region="all", thick_share=0.34, **options)
+    assert {path.name for folder in folders for path in folder.iterdir()} == {
+        "low.nrrd",
+        "case.json",
+    }
+    described = [json.loads((folder / "case.json").read_text()) for folder in folders]
+    assert len({case["region"] for case in described}) == 3
+    thickness = [read_volume(folder / "low.nrrd").spacing[0] for folder in folders]
+    assert thickness[:2] == pytest.approx([0.3, 0.3])
+    assert thickness[2] > 0.4
+
+
+def test_a_training_folder_of_micro_ct_tells_its_calibration(tmp_path):
+    (folder,) = write_cases(tmp_path, 1, 8, spacing_mm=0.3, shape=(2, 8, 8), domain="high")
+    assert {path.name for path in folder.iterdir()} == {"high.nrrd", "case.json"}
+    scanner = MicroScanner(**json.loads((folder / "case.json").read_text())["micro_scanner"])
+    hu = scanner.to_hu(read_volume(folder / "high.nrrd").array)
+    assert np.percentile(hu, 1) == pytest.approx(-1000, abs=250)  # air, and the scanner's noise
+    assert 1500 < np.percentile(hu, 99) < 2800  # the otic capsule
+
+
+def test_several_processes_make_the_same_cases(tmp_path):
+    options = {"seed": 8, "spacing_mm": 0.3, "shape": (2, 8, 8), "domain": "low"}
+    alone = write_cases(tmp_path / "alone", 2, **options)
+    together = write_cases(tmp_path / "together", 2, workers=2, **options)
+    for one, other in zip(alone, together, strict=True):
+        first, second = (read_volume(folder / "low.nrrd").array for folder in (one, other))
+        np.testing.assert_array_equal(first, second)
+    assert sorted(path.name for path in (tmp_path / "together").iterdir()) == [
+        "case_000",
+        "case_001",
+    ]
+
+
+def test_unknown_region_is_explained(tmp_path):
+    with pytest.raises(MicroCTSRError, match=r"no region 'nose'; choose one of inner ear, .*all"):
+        write_cases(tmp_path, 1, 4, region="nose")
+
+
 def test_existing_cases_are_not_overwritten_unasked(tmp_path):
     (tmp_path / "case_000").mkdir()
     with pytest.raises(MicroCTSRError, match=r"case_000 exists already.*--overwrite"):
@@ -215,6 +331,17 @@ def test_existing_cases_are_not_overwritten_unasked(tmp_path):
 def test_impossible_voxel_size_is_explained():
     with pytest.raises(MicroCTSRError, match=r"30 mm is outside 0\.05 to 1\.0 mm"):
         make_case(seed=1, number=0, spacing_mm=30.0, shape=(2, 8, 8))
+
+
+def _ear_coordinates(labels: Volume) -> list[np.ndarray]:
+    """z, y, x in the frame of the `whole_ear`."""
+    centre = (-1.0, -2.0, -5.0)
+    axes = [
+        (np.arange(n) - (n - 1) / 2) * step + middle
+        for n, step, middle in zip(labels.shape, labels.spacing, centre, strict=True)
+    ]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    return [z, y, -x - 10 if Ear(3).left else x]
 
 
 def _itk(volume: Volume) -> sitk.Image:
