@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .io.tensors import read_tensors
 from .model import Model
 from .networks import build
 from .preparation import HUWindow, Intensity
@@ -66,7 +66,8 @@ def import_cyclegan(
         A model that is not saved yet.
 
     Raises:
-        ModelError: the file cannot be read, wants to run code, or holds no such generator.
+        ReadError: the file cannot be read, or wants to run code.
+        ModelError: it holds no such generator.
     """
     path = Path(checkpoint).expanduser()
     state = _without_prefix(_read(path))
@@ -117,24 +118,7 @@ def import_cyclegan(
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of formats that are old, but readable
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ModelError(
-            f"The checkpoint {path} cannot be read ({error.strerror or error}); check its name."
-        ) from None
-    except Exception as error:  # damaged files make PyTorch fail in many ways
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if wanted:
-            raise ModelError(
-                f"{path} is refused, because reading it would run code ({wanted[1]}); ask for a "
-                f"file of weights alone, as torch.save(network.state_dict(), file) makes it."
-            ) from None
-        raise ModelError(
-            f"{path} is not a PyTorch checkpoint, or is damaged; get the file again."
-        ) from None
+    state = read_tensors(path)
     named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
     if not named or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from command_line import assert_one_line_error, run
-from microctsr_core import ModelError, Volume, load_model, write_volume
+from microctsr_core import ModelError, ReadError, Volume, load_model, write_volume
 from microctsr_core.importing import import_cyclegan
 from microctsr_core.preparation import ZScoreUnit
 
@@ -288,7 +288,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(
 
 def test_a_whole_network_instead_of_its_weights_is_refused_too(tmp_path: Path) -> None:
     torch.save(nn.Conv2d(1, 1, 1), tmp_path / "module.pth")
-    with pytest.raises(ModelError, match=r"module\.pth is refused.*Conv2d.*state_dict"):
+    with pytest.raises(ReadError, match=r"module\.pth is refused.*Conv2d.*state_dict"):
         import_cyclegan(tmp_path / "module.pth", "theirs")
 
 
@@ -302,12 +302,12 @@ def test_a_damaged_file_is_told_in_one_sentence(damage: str, tmp_path: Path) -> 
     path.write_bytes(
         {"empty": b"", "text": b"weights\n" * 9, "noise": noise}.get(damage, data[:-9])
     )
-    with pytest.raises(ModelError, match=r"net_G\.pth is not a PyTorch checkpoint, or is damaged"):
+    with pytest.raises(ReadError, match=r"net_G\.pth is not a PyTorch checkpoint, or is damaged"):
         import_cyclegan(path, "theirs")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"nonesuch\.pth cannot be read"):
+    with pytest.raises(ReadError, match=r"nonesuch\.pth cannot be read"):
         import_cyclegan(tmp_path / "nonesuch.pth", "theirs")
 
 

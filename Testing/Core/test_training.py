@@ -29,8 +29,8 @@ from microctsr_core.training.batches import (
 from microctsr_core.training.cases import HighCase, LowCase, Scan
 from microctsr_core.training.chance import Chance
 from microctsr_core.training.folders import Source
-from microctsr_core.training.losses import adversarial, regional
 from microctsr_core.training.loop import schedule
+from microctsr_core.training.losses import adversarial, regional
 from microctsr_core.training.method import ImagePool
 
 TINY = {

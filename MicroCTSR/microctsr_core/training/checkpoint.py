@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 
 from ..errors import MicroCTSRError
 from ..io import atomic_path
+from ..io.tensors import read_tensors
 from .config import difference, value_at
 
 FORM = 1
@@ -38,23 +37,11 @@ def read_checkpoint(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """Read a state that was written with the same configuration.
 
     Raises:
-        MicroCTSRError: the file cannot be read, holds more than a state, or was written with
-            another configuration; names the first key that differs.
+        ReadError: the file cannot be read, or wants to run code.
+        MicroCTSRError: it holds something else, or was written with another configuration; names
+            the first key that differs.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd about a file is told below
-            content = torch.load(path, weights_only=True, map_location="cpu")
-    except pickle.UnpicklingError:
-        raise MicroCTSRError(
-            f"The checkpoint {path} is refused: it is damaged, or holds code instead of a state; "
-            f"train anew into another folder."
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise MicroCTSRError(
-            f"The checkpoint {path} cannot be read ({str(error).splitlines()[0]}); "
-            f"train anew into another folder."
-        ) from None
+    content = read_tensors(path)
     if not isinstance(content, dict) or content.get("form") != FORM:
         raise MicroCTSRError(
             f"{path} is not a checkpoint of a run; train anew into another folder."
