@@ -226,8 +226,20 @@ def _mapping(workers: int) -> Iterator[Callable[..., Any]]:
         yield map
         return
     pool = multiprocessing.get_context("spawn").Pool(workers, _start_worker)
+
+    def finished(function: Callable[[Any], Any], jobs: list[Any]) -> Iterator[Any]:
+        results = pool.imap_unordered(function, jobs)
+        while True:
+            try:
+                result = results.next(timeout=0.2)
+            except multiprocessing.TimeoutError:
+                continue  # a wait without end would not hear that the run is to stop
+            except StopIteration:
+                return
+            yield result
+
     try:
-        yield pool.imap_unordered
+        yield finished
     finally:
         pool.terminate()
         pool.join()
