@@ -322,6 +322,11 @@ def test_unknown_region_is_explained(tmp_path):
         write_cases(tmp_path, 1, 4, region="nose")
 
 
+def test_field_of_view_too_low_for_thick_slices_is_explained():
+    with pytest.raises(MicroCTSRError, match="2 voxels high holds no thick slice"):
+        make_case(1, 0, 0.3, (2, 8, 8), thick=True)
+
+
 def test_existing_cases_are_not_overwritten_unasked(tmp_path):
     (tmp_path / "case_000").mkdir()
     with pytest.raises(MicroCTSRError, match=r"case_000 exists already.*--overwrite"):

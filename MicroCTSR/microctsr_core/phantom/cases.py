@@ -79,14 +79,13 @@ def make_case(
 ) -> Case:
     """Draw case `number` of `seed`.
 
-    The ear, its place and both scanners depend on `seed`, `number`, `spacing_mm` and `region`
-    alone, and so does the noise: a domain by itself shows what it shows in both.
+    The ear, its place, both scanners and their noise do not depend on `domain`: a domain by itself
+    shows what it shows in both.
 
     Parameters
     ----------
     spacing_mm : voxel size of `low`, isotropic; drawn from SPACING_RANGE_MM when None. The high
-    grid is
-        eight times finer.
+    grid is eight times finer.
     shape : the field of view (k, j, i) in cubes of `spacing_mm`: the voxels of `low`, unless
     `thick`.
     region : what the view is centred on, a name of REGIONS.
@@ -94,9 +93,14 @@ def make_case(
     specimens do.
     scanner : the clinical scanner, such as an `UnseenScanner`; one as training draws them when
     None. The ear, its place and its micro-CT do not depend on it.
-    domain : "low" makes `low` alone, of a coarser truth, many times faster; "high" makes `high`
-    alone.
-    thick : `low` has slices thicker than its voxels are wide, as multidetector CT has.
+    domain : "low" makes `low` alone, of a coarser truth; "high" makes `high` and `truth` without
+    labels.
+    thick : `low` has slices 1.5 to 2.5 times as thick as its voxels are wide, as multidetector CT
+    has.
+
+    Raises
+    ------
+    MicroCTSRError : the voxel size, the region or, for thick slices, the shape cannot be.
     """
     g = np.random.default_rng([seed, number])
     spacing = float(g.uniform(*SPACING_RANGE_MM)) if spacing_mm is None else float(spacing_mm)
@@ -107,6 +111,11 @@ def make_case(
         )
     if region not in REGIONS:
         raise MicroCTSRError(f"There is no region {region!r}; choose one of {', '.join(REGIONS)}.")
+    if thick and shape[0] < 3:
+        raise MicroCTSRError(
+            f"A field of view {shape[0]} voxels high holds no thick slice; give a --shape of 3 or "
+            "more voxels there."
+        )
     ear = Ear(int(g.integers(2**31)))
     view = View.draw(g, region)
     drawn = ClinicalScanner.draw(g, spacing, thick)
