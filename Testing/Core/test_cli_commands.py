@@ -118,6 +118,15 @@ def test_phantom_hands_its_options_to_the_library(tmp_path, monkeypatch):
     assert result.stdout.strip() == str(tmp_path)
 
 
+@pytest.mark.parametrize("shape", ["16,64", "16,64,x", "16,64,1", "-4,64,64"])
+def test_a_field_of_view_that_is_none_is_explained(tmp_path, shape):
+    options = ("--cases", 1, "--seed", 7, "--shape", shape)
+    result = run("phantom", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert "is not a field of view" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_progress_away_from_a_terminal_is_lines_with_the_time_left():
     stream, now = StringIO(), [0.0]
     progress = PlainProgress(stream, clock=lambda: now[0])
