@@ -232,7 +232,7 @@ def test_clinical_patches_on_the_high_grid_are_the_spline_through_the_whole_slic
 
 def test_images_smaller_than_a_patch_are_named_with_their_size(domains):
     config = tiny("cyclegan", batch={"patch": 192})
-    with pytest.raises(MicroCTSRError, match="low0.*20 x 20.*smaller batch.patch"):
+    with pytest.raises(MicroCTSRError, match=r"low0.*20 x 20.*smaller batch\.patch"):
         draws_of(config, domains)
 
 
