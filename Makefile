@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The name of the stamp changes with what is to be installed, whatever the files' dates say.
 STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help demo test lint quality bench pictures model clean
+.PHONY: help demo test lint quality bench ablation pictures model clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do
@@ -27,9 +27,12 @@ lint: $(STAMP) ## Check style, formatting, types and CMake's lists of files
 quality: $(STAMP) ## Print the bundled model's quality on held-out phantoms
 	$(BIN)/python Testing/Benchmarks/phantom_quality.py
 
-bench: $(STAMP) ## Run every benchmark
-	@set -e; for script in Testing/Benchmarks/*.py; do \
+bench: $(STAMP) ## Run every benchmark but the ablation
+	@set -e; for script in $(filter-out %/ablation.py,$(wildcard Testing/Benchmarks/*.py)); do \
 		echo "$$script"; $(BIN)/python "$$script"; done
+
+ablation: $(STAMP) ## Train the method with each of its parts off (hours; after make model)
+	$(BIN)/python Testing/Benchmarks/ablation.py
 
 pictures: $(STAMP) ## Draw the pictures of the documentation again
 	$(BIN)/python Docs/make_icons.py

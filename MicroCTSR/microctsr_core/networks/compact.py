@@ -48,6 +48,7 @@ class CompactGenerator(nn.Module):
     upsampling : channels after each doubling of the grid; one entry per factor of two.
     dropout_blocks : how many of the last blocks hold a dropout site.
     dropout_rate : share of channels dropped in a pass.
+    skip : whether the cubic interpolation is added; without it, it would have to be learned.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class CompactGenerator(nn.Module):
         upsampling: Sequence[int] = (40, 24, 16),
         dropout_blocks: int = 4,
         dropout_rate: float = 0.2,
+        skip: bool = True,
     ) -> None:
         super().__init__()
         if in_slices % 2 == 0 or scale != 2 ** len(upsampling) or not 0 < dropout_blocks <= blocks:
@@ -70,6 +72,7 @@ class CompactGenerator(nn.Module):
         self.in_slices = in_slices
         self.scale = scale
         self.dropout_rate = dropout_rate
+        self.skip = skip
         self.dropout_channels = (width,) * dropout_blocks
         self.stem = nn.Conv2d(in_slices, width, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
@@ -100,8 +103,11 @@ class CompactGenerator(nn.Module):
             features = block(features, mask)
         for doubling in self.doublings:
             features = functional.relu(functional.pixel_shuffle(doubling(features), 2))
+        added = self.last(features)
+        if not self.skip:
+            return added
         middle = x[:, self.in_slices // 2 : self.in_slices // 2 + 1]
-        return cubic(middle, self.scale) + self.last(features)
+        return cubic(middle, self.scale) + added
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale·H, scale·W).
