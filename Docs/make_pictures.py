@@ -34,7 +34,9 @@ def phantom_beside_real() -> None:
             margin, factor = 4, 4
             shape = tuple((n + 2 * margin) * factor for n in (2, 96, 112))
             truth, _ = render(ear, view, shape, in_plane / factor)
-            scanner = ClinicalScanner(0.24, 89, edge_gain=0.2, slice_mm=real.spacing[0])
+            scanner = ClinicalScanner(
+                0.24, 89, edge_gain=0.2, noise_correlation=1.15, slice_mm=real.spacing[0]
+            )
             scan = scanner.image(truth, in_plane, margin, np.random.default_rng(seed))
             planes.append(scan.array[0])
         rows.append((f"phantom {seed}", planes))
