@@ -126,6 +126,7 @@ def test_phantom_folder_gives_each_domain_its_volume_and_nothing_else(tmp_path):
     (low,), (high,) = find_sources(tmp_path, "low"), find_sources(tmp_path, "high")
     assert (low.name, low.path.name) == ("case_000", "low.nrrd")
     assert low.truth == case / "truth.nrrd"
+    assert low.calibration == Calibration()
     assert (high.name, high.path.name) == ("case_000", "high.nrrd")
     assert high.calibration.to_hu(OFFSET + GAIN * 700.0) == pytest.approx(700)
 
@@ -162,13 +163,36 @@ def test_real_ct_is_in_hu_and_real_micro_ct_is_not(shared_data):
     ct = read_volume(shared_data / "temporal_bone_ct" / "temporal_bone_right.nrrd")
     micro = read_volume(shared_data / "bone_microct_tiff", (0.0195,) * 3)
     assert why_not_hu(ct.array.ravel()) is None
-    assert "darkest values" in why_not_hu(micro.array.ravel())
+    assert "darkest values" in why_not_hu(micro.array.ravel(), airless=True)
     # As stored by the scanner, before the rescale intercept.
-    assert "darkest values" in why_not_hu(ct.array.ravel() + 1024)
+    assert "darkest values" in why_not_hu(ct.array.ravel() + 1024, airless=True)
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd"), [((20, 1500), 60), ((1800, 1800), 150), ((20, -1000), 20), ((-1000, 1500), 0)],
+    ids=["fluid and bone", "bone alone", "fluid and air", "air and bone"],
+)  # fmt: skip
+def test_a_clinical_field_of_view_need_not_show_every_tissue(mean, sd):
+    g = np.random.default_rng(0)
+    values = np.rint(np.concatenate([g.normal(hu, sd, 5000) for hu in mean]) + g.normal(0, 40))
+    assert why_not_hu(values.astype(np.int16), airless=True) is None
+
+
+@pytest.mark.parametrize("greatest", [255, 4095, 65535])
+@pytest.mark.parametrize("least", [0, 200])
+def test_grey_values_are_not_clinical_hu(least, greatest):
+    grey = np.random.default_rng(0).integers(least, greatest, 10_000)
+    assert why_not_hu(grey.astype(np.uint16), airless=True) is not None
+    assert why_not_hu(grey.astype(np.int32), airless=True) is not None
+
+
+def test_bone_without_air_is_hu_in_a_clinical_scan_only():
+    bone = np.random.default_rng(0).normal(1500, 150, 10_000)
+    assert "darkest values" in why_not_hu(bone)
 
 
 def test_classes_of_blobs_are_air_and_dense_bone():
-    dark, bright = darkest_and_brightest(ear(0, (20, 40, 40), 3).ravel())
+    dark, bright = darkest_and_brightest(ear(0, (20, 40, 40), 3).ravel(), "ear.nrrd", "high")
     assert dark == pytest.approx(AIR, abs=2)
     # The ninetieth percentile of bone with a standard deviation of 10.
     assert bright == pytest.approx(BONE + 12.8, abs=2)
@@ -274,7 +298,7 @@ def test_grey_micro_ct_is_calibrated_to_the_clinical_scans_and_the_user_is_told(
     domains = prepared(folders)
     told = [note for note in domains.notes if "not in HU" in note]
     assert len(told) == 3
-    assert "high.intensity: [[" in told[0]
+    assert "data.high.intensity: [[" in told[0]
     case = domains.high[0]
     truth = ear(int(case.name[4]), (24, 48, 56), 6)
     inside = np.abs(gaussian_filter(truth, 0.8) - truth) < 15
@@ -367,6 +391,13 @@ def grey_scan(folder: Path) -> str:
     return "not in HU"
 
 
+def nothing_above_air(folder: Path) -> str:
+    array = np.full((6, 20, 24), -1000, np.int16)
+    array[3, 10, 12] = 500
+    write_volume(Volume(array, LOW_MM), folder / "bad.nrrd")
+    return "bad.nrrd"
+
+
 def segmentation(folder: Path) -> str:
     write_volume(Volume((low_scan().array > 0).astype(np.uint8), LOW_MM), folder / "bad.nrrd")
     return "segmentation"
@@ -374,7 +405,7 @@ def segmentation(folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "spoil",
-    [nan_scan, constant_scan, damaged_scan, grey_scan, segmentation],
+    [nan_scan, constant_scan, damaged_scan, grey_scan, nothing_above_air, segmentation],
     ids=lambda f: f.__name__,
 )
 def test_a_bad_case_is_named_and_left_out_or_fails_when_strict(folders, spoil):
@@ -386,6 +417,17 @@ def test_a_bad_case_is_named_and_left_out_or_fails_when_strict(folders, spoil):
     assert len((*domains.low, *domains.held_out_low)) == 3
     with pytest.raises(MicroCTSRError, match=r"bad\.nrrd"):
         prepared(folders, strict=True)
+
+
+def test_grey_clinical_scans_are_told_which_key_says_what_they_are(folders):
+    grey_scan(folders[0])
+    with pytest.raises(MicroCTSRError, match=r"data\.low\.intensity to two points .* or to hu\."):
+        prepared(folders, strict=True)
+
+
+def test_values_in_no_three_classes_name_the_file_and_the_key():
+    with pytest.raises(MicroCTSRError, match=r"^ear\.nrrd has no three .*data\.high\.intensity"):
+        darkest_and_brightest(np.array([0, 1] * 50), "ear.nrrd", "high")
 
 
 def test_micro_ct_thinner_than_a_clinical_voxel_is_left_out_with_its_size(folders):
@@ -404,7 +446,7 @@ def test_a_folder_without_a_usable_case_is_an_error(folders):
 def test_tiff_without_a_voxel_size_says_which_setting_lacks(folders):
     tifffile.imwrite(folders[1] / "stack.tif", micro_grey(), photometric="minisblack")
     (note,) = [note for note in prepared(folders).notes if "stack.tif" in note]
-    assert "spacing: [z, y, x]" in note
+    assert "data.high.spacing: [z, y, x]" in note
 
 
 def test_voxel_sizes_that_contradict_the_scale_are_refused_with_the_numbers(folders):
@@ -412,7 +454,7 @@ def test_voxel_sizes_that_contradict_the_scale_are_refused_with_the_numbers(fold
         write_volume(Volume(read_volume(file).array, (0.01,) * 3), file)
     with pytest.raises(MicroCTSRError, match=r"0\.2 mm .* 0\.025 mm, but .* 0\.01 mm") as caught:
         prepared(folders)
-    assert "high.voxel_mm: 0.025" in str(caught.value)
+    assert "data.high.voxel_mm: 0.025" in str(caught.value)
     assert not (folders[0].parent / "cache").exists()
 
 

@@ -16,10 +16,15 @@ NOMINAL_CLASSES_HU = (-1000.0, 1500.0)
 _DENSE = 0.9
 _SAMPLES = 2_000_000
 _AIR_HU = (-1200.0, -600.0)
-# The ear is full of air; where less than this share of a scan looks like air, it is not in HU.
-_LEAST_AIR = 0.0005
+# What a scan holds less of than this share of its values, it does not show.
+_LEAST_SHARE = 0.0005
+# Fat, and fluid with its noise: what a clinical scan without air shows, and grey values do not that
+# begin at zero or have their air there.
+_BELOW_WATER_HU = (-600.0, -50.0)
+# A scan that shows neither is of bone alone.
+_BONE_ALONE_HU = (200.0, 3500.0)
 _PLAUSIBLE_HU = (-4100.0, 8000.0)
-_LEAST_BRIGHT_HU = 100.0
+_LEAST_BONE_HU = 300.0
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,14 @@ def sample(array: NDArray) -> NDArray:
     return array[::step_k, ::step, ::step].ravel()
 
 
-def why_not_hu(values: NDArray, trusted: bool = False) -> str | None:
+def why_not_hu(values: NDArray, trusted: bool = False, airless: bool = False) -> str | None:
     """Why values cannot be HU, as the end of a sentence, or None.
 
     Args:
         values: a sample of a scan.
-        trusted: the user says that it is HU, so that a scan without air passes.
+        trusted: the user says that it is HU, so that only impossible values are refused.
+        airless: whether a field of view without air is likely, as in clinical scans; micro-CT
+            shows the air around its specimen.
     """
     low, high = np.quantile(values, (0.001, 0.999))
     least, greatest = _PLAUSIBLE_HU
@@ -79,15 +86,30 @@ def why_not_hu(values: NDArray, trusted: bool = False) -> str | None:
         return f"its values run from {low:.0f} to {high:.0f}"
     if trusted:
         return None
-    air = np.count_nonzero((values >= _AIR_HU[0]) & (values <= _AIR_HU[1]))
-    if air < _LEAST_AIR * values.size:
-        return f"its darkest values are about {low:.0f}, where HU have air near -1000"
-    if high < _LEAST_BRIGHT_HU:
-        return f"its brightest values are about {high:.0f}, where HU have bone above 700"
-    return None
+    if _shows(values, _AIR_HU):
+        if high < 0:
+            return f"its brightest values are about {high:.0f}, where HU have fluid near 0"
+        return None
+    if airless and _is_airless_hu(values, low, high):
+        return None
+    return f"its darkest values are about {low:.0f}, where HU have air near -1000"
 
 
-def darkest_and_brightest(values: NDArray) -> tuple[float, float]:
+def _shows(values: NDArray, hu: tuple[float, float]) -> bool:
+    """Whether a fair share of the values lies in a range."""
+    count = np.count_nonzero((values >= hu[0]) & (values < hu[1]))
+    return count >= _LEAST_SHARE * values.size
+
+
+def _is_airless_hu(values: NDArray, low: float, high: float) -> bool:
+    """Whether values without air can be HU: of fluid and tissue, or of bone alone."""
+    if values.dtype.kind == "u" or high < _LEAST_BONE_HU:  # HU have a sign
+        return False
+    least, greatest = _BONE_ALONE_HU
+    return _shows(values, _BELOW_WATER_HU) or (low >= least and high <= greatest)
+
+
+def darkest_and_brightest(values: NDArray, what: str, domain: str) -> tuple[float, float]:
     """The median of the darkest and the dense end of the brightest of three classes.
 
     The classes are told apart by Otsu's method for several thresholds. In scans of thin bone most
@@ -96,6 +118,8 @@ def darkest_and_brightest(values: NDArray) -> tuple[float, float]:
 
     Args:
         values: a sample of one scan or several.
+        what: where they are from, for the message.
+        domain: ``"low"`` or ``"high"``, for the message.
 
     Raises:
         MicroCTSRError: there are not three classes to tell apart.
@@ -111,8 +135,8 @@ def darkest_and_brightest(values: NDArray) -> tuple[float, float]:
         lower, upper = threshold_multiotsu(inside, classes=3)
     except ValueError:
         raise MicroCTSRError(
-            f"The values between {ends[0]:g} and {ends[1]:g} fall into no three classes, so they "
-            f"cannot be calibrated to HU by themselves; give two points as intensity: "
+            f"{what} has no three classes of values between {ends[0]:g} and {ends[1]:g}, so that "
+            f"air and bone cannot be told apart in it; set data.{domain}.intensity to two points "
             f"[[grey, hu], [grey, hu]]."
         ) from None
     dark, bright = inside[inside <= lower], inside[inside > upper]

@@ -104,7 +104,7 @@ def prepare(
         told,
     )
     pooled = np.concatenate([made.quantiles for made in clinical.made])
-    air, bone = (10.0 * round(hu / 10) for hu in darkest_and_brightest(pooled))
+    air, bone = (10.0 * round(hu / 10) for hu in darkest_and_brightest(pooled, str(low), "low"))
     micro = _made_of(
         "micro-CT",
         Path(high),
@@ -184,9 +184,12 @@ def _made_of(
         except WriteError:
             raise
         except MicroCTSRError as error:
+            reason = str(error)
+            if str(source.path) not in reason:
+                reason = f"{source.path} cannot be trained on: {reason}"
             if settings.strict:
-                raise
-            bad.append(str(error))
+                raise MicroCTSRError(reason) from error
+            bad.append(reason)
     if not made:
         raise MicroCTSRError(
             f"{folder} holds no {kind} that can be used: of {len(bad)} found, each was left out, "
@@ -239,7 +242,8 @@ def _check_sizes(low: Sequence[float | None], high: Sequence[float | None], scal
     raise MicroCTSRError(
         f"The clinical voxels of {_range(low_mm)} mm divided by the scale {scale} are "
         f"{_range([least, greatest])} mm, but the micro-CT voxels are {_range(high_mm)} mm; set "
-        f"high.voxel_mm: {(least + greatest) / 2:.4g} to resample the micro-CT, or another scale."
+        f"data.high.voxel_mm: {(least + greatest) / 2:.4g} to resample the micro-CT, or "
+        f"another data.scale."
     )
 
 

@@ -36,7 +36,8 @@ class Source:
         spacing: voxel size (k, j, i) in mm of a TIFF stack; None where the files tell it.
         series: DICOM series, where the folder holds several.
         truth: noise-free volume of a phantom.
-        calibration: from the values of a phantom's micro-CT to HU.
+        calibration: to HU, where it is known: a phantom's clinical scan is in HU.
+        domain: ``"low"`` or ``"high"``, as its settings are called.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Source:
     series: str | None = None
     truth: Path | None = None
     calibration: Calibration | None = None
+    domain: Domain = "low"
 
     def read(self) -> Volume:
         """The whole scan, in the units of its files.
@@ -56,7 +58,7 @@ class Source:
         if self.kind == "tiff" and self.spacing is None:
             raise ReadError(
                 f"{self.path} is a TIFF stack, which does not tell its voxel size; give it in mm "
-                f"as spacing: [z, y, x] of its domain."
+                f"as data.{self.domain}.spacing: [z, y, x]."
             )
         return read_volume(self.path, self.spacing, self.series)
 
@@ -104,9 +106,11 @@ def find_sources(folder: Path, domain: Domain, spacing: Triple | None = None) ->
     if not folder.exists():
         raise ReadError(f"{folder} does not exist; check its name.")
     if folder.is_file():
-        return [_file_source(folder, folder.name, spacing)]
+        return [replace(_file_source(folder, folder.name, spacing), domain=domain)]
     sources = [
-        source for inner, name in _walk(folder) for source in _sources(inner, name, domain, spacing)
+        replace(source, domain=domain)
+        for inner, name in _walk(folder)
+        for source in _sources(inner, name, domain, spacing)
     ]
     if not sources:
         raise ReadError(
@@ -164,7 +168,8 @@ def _phantom(folder: Path, name: str, domain: Domain) -> list[Source]:
     if not path.is_file():
         return []
     if domain == "low":
-        return [Source(name, path, truth=truth if truth.is_file() else None)]
+        known = truth if truth.is_file() else None
+        return [Source(name, path, truth=known, calibration=Calibration())]
     try:
         scanner = json.loads((folder / "case.json").read_text(encoding="utf-8"))["micro_scanner"]
         gain, offset = float(scanner["gain"]), float(scanner["offset"])

@@ -144,14 +144,15 @@ def _calibration(
         return Calibration(), []
     if wanted == "hu":
         raise MicroCTSRError(
-            f"{source.path} is not in HU ({reason}); give high.intensity: auto, or two points "
-            f"[[grey, hu], [grey, hu]]."
+            f"{source.path} is not in HU ({reason}); set data.high.intensity to auto or to two "
+            f"points [[grey, hu], [grey, hu]]."
         )
-    points = list(zip(darkest_and_brightest(values), classes_hu, strict=True))
+    classes = darkest_and_brightest(values, str(source.path), "high")
+    points = list(zip(classes, classes_hu, strict=True))
     told = ", ".join(f"[{grey:.5g}, {hu:.0f}]" for grey, hu in points)
     note = (
         f"{source.name} is not in HU ({reason}), so its darkest and its brightest class were taken "
-        f"for air and dense bone as in the clinical scans, as high.intensity: [{told}] "
+        f"for air and dense bone as in the clinical scans, as data.high.intensity: [{told}] "
         f"would do; set other points if they are something else, such as marrow."
     )
     return Calibration.through(points), [note]

@@ -90,17 +90,21 @@ def _calibration(source: Source, volume: Volume, settings: DataSettings) -> Cali
     wanted = settings.low.intensity
     if not isinstance(wanted, str):
         return Calibration.through(wanted)
+    if wanted == "auto" and source.calibration is not None:
+        return source.calibration
     values = sample(volume.array)
-    reason = why_not_hu(values, trusted=wanted == "hu")
+    reason = why_not_hu(values, trusted=wanted == "hu", airless=True)
     if reason is None:
         return Calibration()
     if settings.intensity == "zscore_unit" and wanted == "auto":
         # A z-score undoes any straight line; only the strength of noise hangs on this one.
-        points = zip(darkest_and_brightest(values), NOMINAL_CLASSES_HU, strict=True)
+        classes = darkest_and_brightest(values, str(source.path), "low")
+        points = zip(classes, NOMINAL_CLASSES_HU, strict=True)
         return Calibration.through(list(points))
     raise MicroCTSRError(
         f"{source.path} is not in HU as clinical CT should be ({reason}); take it out of the "
-        f"folder, or give low.intensity: hu, or two points [[grey, hu], [grey, hu]]."
+        f"folder, or set data.low.intensity to two points [[grey, hu], [grey, hu]]"
+        f"{' or to hu' if wanted == 'auto' else ''}."
     )
 
 
