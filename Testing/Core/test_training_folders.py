@@ -366,6 +366,68 @@ def test_air_around_the_specimen_is_cut_off(folders):
     np.testing.assert_allclose(in_hu(case.scan), ct[k0:k1, j0:j1, i0:i1].clip(-1024), atol=2)
 
 
+def test_the_whole_scan_is_read_as_training_read_its_part(folders):
+    ct = np.full((6, 200, 200), -1000, np.int16)
+    ct[:, 80:120, 90:130] = ear(3, (6, 40, 40), 1.5)
+    write_volume(Volume(ct, LOW_MM, origin=(7, 8, 9)), folders[0] / "in_air.nrrd")
+    domains = prepared(folders, low=DomainSettings(voxel_mm=0.25))
+    cases = {case.name: case for case in (*domains.low, *domains.held_out_low)}
+    case = cases["in_air.nrrd"]
+    whole = case.read()
+    assert whole.shape == (6, 160, 160)
+    # The outer corner stays: half a voxel more to the centre of the first, in the plane.
+    assert whole.origin == pytest.approx((7.025, 8.025, 9))
+    np.testing.assert_allclose(in_hu(case.scan), whole.crop(case.box).array, atol=2)
+
+
+def test_grey_scans_are_read_in_hu_by_points_and_as_they_are_by_zscore(folders):
+    for file in folders[0].iterdir():
+        stored = read_volume(file).array + 1024
+        write_volume(Volume(stored, LOW_MM), file)
+    points = DomainSettings(intensity=((24.0, -1000.0), (1024.0, 0.0)))
+    case = prepared(folders, low=points).low[0]
+    stored = case.source.read().array
+    np.testing.assert_allclose(case.read().array, stored - 1024.0, atol=0.01)
+    case = prepared(folders, intensity="zscore_unit").low[0]
+    np.testing.assert_array_equal(case.read().array, stored)
+
+
+def test_noise_is_that_of_even_tissue_and_not_of_air(folders):
+    g = np.random.default_rng(0)
+    ct = np.full((8, 48, 48), -1000.0)
+    ct[:, :24] = 300 + g.normal(0, 40, (8, 24, 48))
+    write_volume(Volume(ct.astype(np.float32), LOW_MM), folders[0] / "noisy.nrrd")
+    domains = prepared(folders)
+    cases = {case.name: case for case in (*domains.low, *domains.held_out_low)}
+    # The median of the quietest quarter is the lowest eighth of the SD of 36 values:
+    # 40 * sqrt(26.1 / 36), 26.1 being that quantile of chi-square with 35 degrees of freedom.
+    assert cases["noisy.nrrd"].noise * 4000 == pytest.approx(34, abs=1)
+
+
+def test_digests_hold_in_another_place_and_change_with_data_and_settings(folders, tmp_path):
+    def digests(domains: Domains) -> tuple[set[str], set[str]]:
+        return (
+            {case.digest for case in (*domains.low, *domains.held_out_low)},
+            {case.digest for case in (*domains.high, *domains.held_out_high)},
+        )
+
+    here = digests(prepared(folders))
+    assert [len(found) for found in here] == [3, 3]
+    moved = tmp_path / "moved"
+    for folder in folders:
+        shutil.copytree(folder, moved / folder.name, copy_function=shutil.copy)
+    there = (moved / "low", moved / "high")
+    assert digests(prepared(there)) == here
+    one = moved / "low" / "ear_1.nrrd"
+    changed = read_volume(one).array.copy()
+    changed[0, 0, 0] += 1
+    write_volume(Volume(changed, LOW_MM), one)
+    assert len(digests(prepared(there))[0] & here[0]) == 2
+    low, high = digests(prepared(folders, denoising_sigma=0.0))
+    assert low == here[0]
+    assert not high & here[1]
+
+
 # Bad input
 
 

@@ -17,10 +17,11 @@ import psutil
 from numpy.typing import NDArray
 
 from ..errors import ReadError, WriteError
+from ..volume import Volume
 from .folders import Source
 
 # Goes up when cases are made differently, so that older ones are made anew.
-_FORMAT = 1
+_FORMAT = 2
 _RECORD = "case.json"
 
 
@@ -43,6 +44,23 @@ def key_of(source: Source, facts: dict[str, Any]) -> str:
     identity = [_FORMAT, source.name, files, source.series, source.spacing, calibration, facts]
     text = json.dumps(identity, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def digest_of(source: Source, volume: Volume, facts: dict[str, Any]) -> str:
+    """What a case is made of, in short: the same wherever and whenever its files were written.
+
+    Args:
+        source: its name counts, as scanners are drawn by it.
+        volume: what the source holds.
+        facts: settings that the case depends on, such as can be written as JSON.
+    """
+    calibration = None if source.calibration is None else vars(source.calibration)
+    geometry = [volume.array.dtype.str, volume.shape, volume.spacing]
+    text = json.dumps([_FORMAT, source.name, calibration, geometry, facts], sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=10)
+    for plane in volume.array:  # one at a time, as the array need not lie in one piece
+        digest.update(np.ascontiguousarray(plane))
+    return digest.hexdigest()
 
 
 def load_record(folder: Path) -> dict[str, Any] | None:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..preparation import HUWindow, Intensity
-from ..volume import Box, Triple
+from ..volume import Box, Triple, Volume
 from .calibration import Calibration
 from .folders import Source
+from .regridding import regridded
 
 Points: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
@@ -121,8 +122,12 @@ class LowCase:
         name: place in the folder.
         scan: its region of interest.
         source: where the whole scan can be read.
-        box: voxels of the source that `scan` shows.
+        box: voxels of what :meth:`read` returns that `scan` shows.
         truth: noise-free volume on the fine grid, of a phantom.
+        calibration: from the source's units to HU; none for grey values that are scaled by their
+            z-score.
+        noise: standard deviation in the units of `scan`, scaled.
+        digest: changes with the scan and with the settings it was prepared by.
     """
 
     name: str
@@ -130,6 +135,17 @@ class LowCase:
     source: Source
     box: Box
     truth: Path | None
+    calibration: Calibration = field(default_factory=Calibration)
+    noise: float = 0.0
+    digest: str = ""
+
+    def read(self) -> Volume:
+        """The whole scan in HU (or in grey values, see `calibration`) on the grid of `scan`.
+
+        Raises:
+            ReadError: as :meth:`~microctsr_core.training.folders.Source.read`.
+        """
+        return regridded(self.source.read(), self.scan.spacing, self.calibration)
 
 
 @dataclass(frozen=True)
@@ -141,8 +157,10 @@ class HighCase:
         image: denoised, isotropic, its shape a multiple of the scale.
         scans: noise-free clinical scans simulated from the micro-CT, each of exactly the field of
             view of `image`; every second one with thick slices, where there are enough of them.
+        digest: changes with the micro-CT and with the settings it was prepared by.
     """
 
     name: str
     image: Scan
     scans: tuple[Scan, ...]
+    digest: str = ""

@@ -18,7 +18,7 @@ from ..phantom import ClinicalScanner
 from ..phantom.scanners import gaussian_blur
 from ..preparation import foreground_box, in_plane_mm, intensity_from_dict, whole_box
 from ..volume import Box, Volume
-from .cache import key_of, load_record, new_case, write_array
+from .cache import digest_of, key_of, load_record, new_case, write_array
 from .calibration import Calibration, darkest_and_brightest, sample, why_not_hu
 from .cases import DataSettings, DomainSettings, HighCase, Scan
 from .folders import Source
@@ -68,6 +68,7 @@ def make_high(
         volume = source.read()
         check_image(volume, str(source.path))
         with new_case(folder) as (files, record):
+            record["digest"] = digest_of(source, volume, key)
             record.update(_write(source, volume, files, settings, seed, classes_hu, part))
     intensity = intensity_from_dict(record["intensity"])
     image = Scan(folder / "image.npy", triple(record["spacing"]), 0.0, intensity)
@@ -75,7 +76,7 @@ def make_high(
         Scan(folder / f"scan_{n}.npy", triple(scan["spacing"]), scan["psf_sigma_mm"], intensity)
         for n, scan in enumerate(record["scans"])
     )
-    return Made.of(HighCase(source.name, image, scans), record)
+    return Made.of(HighCase(source.name, image, scans, record["digest"]), record)
 
 
 def _write(

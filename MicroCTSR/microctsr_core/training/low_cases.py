@@ -15,7 +15,7 @@ from ..errors import MicroCTSRError
 from ..io import check_image
 from ..preparation import foreground_box, in_plane_mm, intensity_from_dict
 from ..volume import Box, Volume
-from .cache import key_of, load_record, new_case, write_array
+from .cache import digest_of, key_of, load_record, new_case, write_array
 from .calibration import (
     NOMINAL_CLASSES_HU,
     Calibration,
@@ -25,7 +25,7 @@ from .calibration import (
 )
 from .cases import DataSettings, LowCase, Scan
 from .folders import Source
-from .making import Made, facts, fitted, psf_range_mm, triple
+from .making import Made, facts, fitted, noise_sd, psf_range_mm, triple
 from .regions import WHOLE, Part, grown, split
 from .regridding import Regridded
 from .simulation import HU_RANGE
@@ -53,12 +53,22 @@ def make_low(
         volume = source.read()
         check_image(volume, str(source.path))
         with new_case(folder) as (files, record):
+            record["digest"] = digest_of(source, volume, key)
             record.update(_write(source, volume, files, settings, part))
     spacing = triple(record["spacing"])
     psf = sum(psf_range_mm(settings, spacing[1])) / 2
     scan = Scan(folder / "scan.npy", spacing, psf, intensity_from_dict(record["intensity"]))
     k, j, i = ((start, stop) for start, stop in record["box"])
-    case = LowCase(source.name, scan, source, (k, j, i), source.truth)
+    case = LowCase(
+        source.name,
+        scan,
+        source,
+        (k, j, i),
+        source.truth,
+        Calibration(*record["calibration"]),
+        record["noise"],
+        record["digest"],
+    )
     return Made.of(case, record)
 
 
@@ -66,7 +76,7 @@ def _write(
     source: Source, volume: Volume, files: Path, settings: DataSettings, part: Part
 ) -> dict[str, Any]:
     """Write the array of a case and return its record."""
-    calibration = _calibration(source, volume, settings)
+    calibration, is_hu = _calibration(source, volume, settings)
     pixel = settings.low.voxel_mm or in_plane_mm(volume.spacing)
     grid = Regridded.of(volume, (volume.spacing[0], pixel, pixel)).in_hu(calibration)
     grid = grid.cropped(_region(volume, grid))
@@ -83,24 +93,33 @@ def _write(
 
     write_array(files / "scan.npy", grid.shape, slabs())
     record = facts(files / "scan.npy", grid.spacing, intensity, grid.shape[0])
-    return {**record, "box": grid.source_box()}
+    known = calibration if is_hu else Calibration()
+    return {
+        **record,
+        "box": grid.box,
+        "calibration": (known.gain, known.offset),
+        "noise": noise_sd(np.load(files / "scan.npy", mmap_mode="r"), intensity),
+    }
 
 
-def _calibration(source: Source, volume: Volume, settings: DataSettings) -> Calibration:
+def _calibration(
+    source: Source, volume: Volume, settings: DataSettings
+) -> tuple[Calibration, bool]:
+    """The line from grey values to HU, and whether it is one, or only stands for one."""
     wanted = settings.low.intensity
     if not isinstance(wanted, str):
-        return Calibration.through(wanted)
+        return Calibration.through(wanted), True
     if wanted == "auto" and source.calibration is not None:
-        return source.calibration
+        return source.calibration, True
     values = sample(volume.array)
     reason = why_not_hu(values, trusted=wanted == "hu", airless=True)
     if reason is None:
-        return Calibration()
+        return Calibration(), True
     if settings.intensity == "zscore_unit" and wanted == "auto":
         # A z-score undoes any straight line; only the strength of noise hangs on this one.
         classes = darkest_and_brightest(values, str(source.path), "low")
         points = zip(classes, NOMINAL_CLASSES_HU, strict=True)
-        return Calibration.through(list(points))
+        return Calibration.through(list(points)), False
     raise MicroCTSRError(
         f"{source.path} is not in HU as clinical CT should be ({reason}); take it out of the "
         f"folder, or set data.low.intensity to two points [[grey, hu], [grey, hu]]"

@@ -82,15 +82,10 @@ class Regridded:
         )
         return replace(self, axes=(k, j, i))
 
-    def source_box(self) -> Box:
-        """The voxels of the volume that hold what is seen here."""
-        k, j, i = (
-            (
-                int(axis.start * axis.step + _WHOLE),
-                min(axis.count, int(np.ceil(axis.stop * axis.step - _WHOLE))),
-            )
-            for axis in self.axes
-        )
+    @property
+    def box(self) -> Box:
+        """What is seen here, in voxels of the whole grid."""
+        k, j, i = ((axis.start, axis.stop) for axis in self.axes)
         return (k, j, i)
 
     def slab(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -117,6 +112,19 @@ class Regridded:
         rows = max(1, _SLAB_VOXELS // (self.shape[1] * self.shape[2] * multiple)) * multiple
         for start in range(0, self.shape[0], rows):
             yield start, min(start + rows, self.shape[0])
+
+
+def regridded(volume: Volume, spacing: Triple, calibration: Calibration) -> Volume:
+    """A whole volume in HU, of voxels of this size (k, j, i) in mm, in the same place.
+
+    Its voxels are those of :class:`Regridded`; where nothing changes it is the volume given.
+    """
+    grid = Regridded.of(volume, spacing).in_hu(calibration)
+    if calibration.is_identity and all(axis.step == 1 for axis in grid.axes):
+        return volume
+    sizes, origin, direction = volume.refined_geometry([1 / axis.step for axis in grid.axes])
+    array = np.concatenate([grid.slab(*ends) for ends in grid.slabs()])
+    return Volume(array, sizes, origin, direction, volume.metadata)
 
 
 def area_weights(
