@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
 
 from ..errors import MicroCTSRError
 from .domains import DataSettings
@@ -13,6 +16,14 @@ from .domains import DataSettings
 Method: TypeAlias = Literal["cyclegan", "unet", "srgan"]
 Preset: TypeAlias = Literal["compact", "paper"]
 Form: TypeAlias = Literal["log", "least-squares"]
+
+# Numbers within the bounds of what they stand for.
+Count: TypeAlias = Annotated[int, Ge(1)]
+Whole: TypeAlias = Annotated[int, Ge(0)]
+Above: TypeAlias = Annotated[float, Gt(0)]
+Amount: TypeAlias = Annotated[float, Ge(0)]
+Share: TypeAlias = Annotated[float, Ge(0), Le(1)]
+Decay: TypeAlias = Annotated[float, Ge(0), Lt(1)]
 
 _STRICT: Any = {"extra": "forbid", "allow_inf_nan": False}
 
@@ -39,11 +50,11 @@ class BatchSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
-    size: int
-    patch: int
-    low_size: int | None = None
-    stride: int | None = None
-    patches: int | None = None
+    size: Count
+    patch: Count
+    low_size: Count | None = None
+    stride: Count | None = None
+    patches: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -64,12 +75,12 @@ class AugmentationSettings:
     __pydantic_config__: ClassVar[Any] = _STRICT
     flips: bool = True
     turns: bool = True
-    intensity_scale: float = 0.0
-    intensity_shift: float = 0.0
-    blur_pixels: float = 0.0
-    noise: float = 0.0
-    scan_noise: float = 1.0
-    noisy_from: float = 0.0
+    intensity_scale: Decay = 0.0
+    intensity_shift: Amount = 0.0
+    blur_pixels: Amount = 0.0
+    noise: Amount = 0.0
+    scan_noise: Amount = 1.0
+    noisy_from: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,14 +98,14 @@ class OptimiserSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
-    rate: float = 1e-4
-    judge_rate: float = 1e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    judge_betas: tuple[float, float] = (0.5, 0.999)
+    rate: Above = 1e-4
+    judge_rate: Above = 1e-4
+    betas: tuple[Decay, Decay] = (0.5, 0.999)
+    judge_betas: tuple[Decay, Decay] = (0.5, 0.999)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    rise: int = 0
-    average_decay: float = 0.0
-    clip: float | None = None
+    rise: Whole = 0
+    average_decay: Decay = 0.0
+    clip: Above | None = None
 
 
 @dataclass(frozen=True)
@@ -109,13 +120,13 @@ class CycleLosses:
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
-    cycle: float = 10.0
-    adversarial: float = 1.0
-    identity: float = 0.0
+    cycle: Amount = 10.0
+    adversarial: Amount = 1.0
+    identity: Amount = 0.0
     form: Form = "log"
-    judge_filters: int = 64
-    judge_layers: int = 3
-    pool: int = 50
+    judge_filters: Count = 64
+    judge_layers: Count = 3
+    pool: Whole = 50
 
 
 @dataclass(frozen=True)
@@ -134,15 +145,15 @@ class AcrossLosses:
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
-    cycle: float = 10.0
-    adversarial: float = 0.03
+    cycle: Amount = 10.0
+    adversarial: Amount = 0.03
     form: Form = "least-squares"
     scanner: bool = True
     regional: bool = True
     through_plane: bool = True
-    alone: float = 0.8
-    judge_filters: int = 32
-    pool: int = 0
+    alone: Share = 0.8
+    judge_filters: Count = 32
+    pool: Whole = 0
 
 
 @dataclass(frozen=True)
@@ -155,8 +166,8 @@ class PairLosses:
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
-    pixel: float = 1.0
-    noise_sd: float = 0.015
+    pixel: Amount = 1.0
+    noise_sd: Amount = 0.015
 
 
 @dataclass(frozen=True)
@@ -175,14 +186,14 @@ class SRGANLosses:
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
-    pixel: float = 1.0
-    perceptual: float = 0.1
-    adversarial: float = 1e-3
+    pixel: Amount = 1.0
+    perceptual: Amount = 0.1
+    adversarial: Amount = 1e-3
     form: Form = "log"
-    noise_sd: float = 0.015
-    alone: float = 0.5
-    judge_filters: int = 64
-    judge_layers: int = 3
+    noise_sd: Amount = 0.015
+    alone: Share = 0.5
+    judge_filters: Count = 64
+    judge_layers: Count = 3
 
 
 Losses: TypeAlias = CycleLosses | AcrossLosses | PairLosses | SRGANLosses
@@ -203,10 +214,10 @@ class ValidationSettings:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
     folder: str | None = None
-    cases: int = 3
-    slices: int = 2
-    edge: int = 48
-    samples: int = 4
+    cases: Count = 3
+    slices: Count = 2
+    edge: Count = 48
+    samples: Count = 4
 
 
 @dataclass(frozen=True)
@@ -219,14 +230,14 @@ class Config:
     network: NetworkSettings
     batch: BatchSettings
     losses: Losses
-    epochs: int
-    steps_per_epoch: int
+    epochs: Count
+    steps_per_epoch: Count
     optimiser: OptimiserSettings = OptimiserSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     data: DataSettings = field(default_factory=DataSettings)
     validation: ValidationSettings = ValidationSettings()
     card: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    seed: Whole = 0
 
     @property
     def steps(self) -> int:
@@ -402,8 +413,8 @@ def _changed(config: Config, entries: Mapping[str, Any], name: str) -> Config:
     ):
         values["network"] = network  # another network has other arguments
     # Apart, so that a message speaks of this method's losses and not of every method's.
-    losses = _validated(type(config.losses), values.pop("losses"), f"{name}: losses")
-    checked: Config = _validated(Config, {**values, "losses": losses}, f"{name}: ")
+    losses = validated(type(config.losses), values.pop("losses"), f"{name}: losses")
+    checked: Config = validated(Config, {**values, "losses": losses}, f"{name}: ")
     return checked
 
 
@@ -417,18 +428,52 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {**old, **both}
 
 
-def _validated(kind: type, values: Any, name: str) -> Any:
+def validated(kind: Any, values: Any, name: str, strict: bool = False) -> Any:
+    """Values as what a type makes of them.
+
+    Args:
+        kind: a dataclass, or another type that pydantic knows.
+        values: of an entry, or of all entries under it.
+        name: what a message calls it.
+        strict: a number written as text is none.
+
+    Raises:
+        MicroCTSRError: names the entry that is not valid, and what is wrong with it.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return TypeAdapter(kind).validate_python(values, strict=strict)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        place = f"{name}{'' if name.endswith(' ') else '.'}{key}"
-        if first["type"] == "unexpected_keyword_argument":
-            raise MicroCTSRError(f"{place} is no entry of a configuration; correct it.") from None
-        raise MicroCTSRError(f"{place} is not valid ({first['msg']}); correct it.") from None
+        # Of a choice between kinds, the one that the value went furthest into.
+        first = max(error.errors(), key=lambda each: len(each["loc"]))
+    unknown = first["type"] == "unexpected_keyword_argument"
+    place = _place(name, first["loc"], unknown)
+    if unknown:
+        raise MicroCTSRError(f"{place} is no entry of a configuration; correct it.")
+    raise MicroCTSRError(f"{place} is not valid ({_reason(first)}); correct it.")
+
+
+def _place(name: str, loc: tuple[int | str, ...], unknown: bool) -> str:
+    """The dotted key of an error, without the kinds that pydantic tells choices apart by."""
+    parts = [str(part) for part in loc if isinstance(part, int) or part.isidentifier()]
+    if unknown and not str(loc[-1]).isidentifier():
+        parts.append(repr(loc[-1]))
+    key = ".".join(parts)
+    if name.endswith(" "):
+        return f"{name}{key}" if key else name.rstrip(": ")
+    return f"{name}.{key}" if key else name
+
+
+def _reason(error: Any) -> str:
+    """What pydantic finds wrong, as a part of a sentence, with a short value as it stands."""
+    reason = " ".join(error["msg"].removeprefix("Value error, ").split()).rstrip(".")
+    reason = re.sub(r" or an instance of \w+", "", reason)
+    reason = reason.replace("an instance of Sequence", "a list")
+    if error["type"] != "value_error":
+        reason = reason[0].lower() + reason[1:]
+    value = error["input"]
+    return f"{reason}, not {value!r}" if isinstance(value, int | float | str) else reason
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -445,7 +490,30 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(entries, dict):
         raise MicroCTSRError(f"{path} holds no entries such as `epochs: 20`; correct the file.")
+    try:
+        _check_numbers(entries, str(path), ())
+    except RecursionError:
+        raise MicroCTSRError(f"{path} has an entry that contains itself; correct it.") from None
     return entries
+
+
+def _check_numbers(value: Any, name: str, place: tuple[str, ...]) -> None:
+    """Find numbers such as 1e-4, which YAML takes for text."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            _check_numbers(entry, name, (*place, str(key)))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            _check_numbers(entry, name, (*place, str(number)))
+    elif isinstance(value, str):
+        found = re.fullmatch(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)", value)
+        if found:
+            whole, fraction, sign, exponent = found.groups("")
+            written = f"{whole}{fraction if len(fraction) > 1 else '.0'}e{sign or '+'}{exponent}"
+            raise MicroCTSRError(
+                f"{name}: {'.'.join(place)} is {value!r}, which YAML takes for text; "
+                f"write {written}."
+            )
 
 
 def _plain(value: Any) -> Any:
