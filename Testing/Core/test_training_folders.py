@@ -400,7 +400,7 @@ def test_noise_is_that_of_even_tissue_and_not_of_air(folders):
     domains = prepared(folders)
     cases = {case.name: case for case in (*domains.low, *domains.held_out_low)}
     # The median of the quietest quarter is the lowest eighth of the SD of 36 values:
-    # 40 * sqrt(26.1 / 36), 26.1 being that quantile of chi-square with 35 degrees of freedom.
+    # 40 * sqrt(25.7 / 36), 25.7 being that quantile of chi-square with 35 degrees of freedom.
     assert cases["noisy.nrrd"].noise * 4000 == pytest.approx(34, abs=1)
 
 

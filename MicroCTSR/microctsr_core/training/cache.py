@@ -59,7 +59,7 @@ def digest_of(source: Source, volume: Volume, facts: dict[str, Any]) -> str:
     text = json.dumps([_FORMAT, source.name, calibration, geometry, facts], sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=10)
     for plane in volume.array:  # one at a time, as the array need not lie in one piece
-        digest.update(np.ascontiguousarray(plane))
+        digest.update(plane.tobytes())
     return digest.hexdigest()
 
 

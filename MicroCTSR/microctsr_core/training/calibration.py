@@ -80,7 +80,7 @@ def why_not_hu(values: NDArray, trusted: bool = False, airless: bool = False) ->
         airless: whether a field of view without air is likely, as in clinical scans; micro-CT
             shows the air around its specimen.
     """
-    low, high = np.quantile(values, (0.001, 0.999))
+    low, high = (float(end) for end in np.quantile(values, (0.001, 0.999)))
     least, greatest = _PLAUSIBLE_HU
     if low < least or high > greatest:
         return f"its values run from {low:.0f} to {high:.0f}"
