@@ -121,7 +121,8 @@ def test_rivals_become_packages_by_the_same_command(method, folders, tmp_path):
 def test_a_run_leaves_its_history_pictures_and_curves(finished):
     rows = [json.loads(line) for line in (finished / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [3, 6]
-    assert set(rows[0]["validation"]) == {"m_hum"}
+    assert set(rows[0]["validation"]) == {"m_hum", "consistency_rms_hu"}
+    assert all(row["best"] for row in rows)  # without a truth, the last epoch is
     assert rows[1]["losses"]["cycle_low"] > 0
     assert sorted(path.name for path in (finished / "images").iterdir()) == [
         "epoch_001-0.png",
@@ -185,6 +186,21 @@ def test_two_processes_share_a_batch_and_get_its_losses(folders, finished, tmp_p
 # What a user may get wrong ------------------------------------------------------------------------
 
 
+def test_a_finished_run_has_nothing_to_go_on_with(folders, finished):
+    told: list[str] = []
+    before = (finished / "checkpoint.pt").stat().st_mtime_ns
+    config = changed(load_config(), **SMALL_COMPACT)
+    train(*folders, finished, config, resume=True, tell=told.append)
+    assert told == ["The run is finished: all of its 6 steps are done."]
+    assert (finished / "checkpoint.pt").stat().st_mtime_ns == before
+
+
+def test_a_model_that_no_run_made_is_not_written_over(folders, finished, tmp_path):
+    shutil.copy(finished / "card.json", tmp_path)
+    with pytest.raises(MicroCTSRError, match="holds a model that no run here made"):
+        train(*folders, tmp_path, changed(load_config(), **SMALL_COMPACT), resume=True)
+
+
 def test_a_folder_with_a_run_is_not_written_over(folders, finished):
     before = (finished / "card.json").read_bytes()
     with pytest.raises(MicroCTSRError, match="holds a run or a model already; go on with --resume"):
@@ -227,11 +243,10 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_whole(tmp_path, monkeypatch
     checkpoint.write_checkpoint(path, {"step": 1}, {})
     before = path.read_bytes()
 
-    def full(_content, file):
-        file.write(b"half")
+    def full(_path, _data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.torch, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(MicroCTSRError, match="its disk is full"):
         checkpoint.write_checkpoint(path, {"step": 2}, {})
     assert path.read_bytes() == before

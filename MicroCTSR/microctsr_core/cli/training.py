@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..errors import MicroCTSRError
-from .conduct import well_behaved
+from ..errors import Cancelled, MicroCTSRError
+from .conduct import INTERRUPTED, well_behaved
 from .options import Device
 from .progress import progress_on_stderr
 
@@ -81,17 +82,21 @@ def train(
         workers=workers,
     )
     with _stop_after_this_step() as stop, progress_on_stderr() as progress:
-        folder = run(
-            low,
-            high,
-            output,
-            settings,
-            machine,
-            resume=resume,
-            progress=progress,
-            tell=lambda sentence: typer.echo(sentence, err=True),
-            cancel=stop.is_set,
-        )
+        try:
+            folder = run(
+                low,
+                high,
+                output,
+                settings,
+                machine,
+                resume=resume,
+                progress=progress,
+                tell=lambda sentence: typer.echo(sentence, err=True),
+                cancel=stop.is_set,
+            )
+        except Cancelled as stopped:
+            typer.echo(stopped, err=True)
+            raise typer.Exit(INTERRUPTED) from None
     if folder is not None:
         typer.echo(folder)
 
@@ -102,11 +107,11 @@ def _stop_after_this_step() -> Iterator[threading.Event]:
     stop = threading.Event()
     before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(kind: int, _frame: object) -> None:
+    def ask(_kind: int, _frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        typer.echo(f"Stopping after this step ({signal.Signals(kind).name}).", err=True)
+        os.write(2, b"Stopping after this step.\n")
 
     for kind in before:
         signal.signal(kind, ask)

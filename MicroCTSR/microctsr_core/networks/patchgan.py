@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import ParametrizationList
 
 
 class PatchGAN(nn.Module):
@@ -15,8 +17,9 @@ class PatchGAN(nn.Module):
     filters : channels after the first layer; doubled by each further layer up to eightfold.
     layers : number of stride-2 convolutions; three give the 70×70 patches of the original.
     norm : "instance" as in CycleGAN, or "spectral" (Miyato et al. 2018), which bounds the slope of
-    the
-        score and keeps small training sets from being learned by heart.
+        the score and keeps small training sets from being learned by heart. Its estimate of the
+        slope is brought up to date by `refresh` alone: else it would hang on how often the network
+        was called, and so on how a batch was shared.
     """
 
     def __init__(
@@ -41,6 +44,20 @@ class PatchGAN(nn.Module):
             channels = after
         modules.append(convolution(channels, 1, 1))
         self.layers = nn.Sequential(*modules)
+        self.eval()
+
+    def train(self, mode: bool = True) -> PatchGAN:  # noqa: ARG002 - see `norm`
+        """Stay as it is."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """One power iteration of each spectral norm; to be called after every step."""
+        for layer in self.modules():
+            if isinstance(layer, ParametrizationList):
+                nn.Module.train(layer)
+                layer()
+                nn.Module.eval(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Image (N, in_channels, H, W) -> scores (N, 1, h, w), without a final activation."""

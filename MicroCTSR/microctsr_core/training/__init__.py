@@ -2,8 +2,8 @@
 
 from .config import PRESETS, Config, changed, load_config
 from .domains import Domains, prepare
-from .loop import Machine, Trainer
 from .run import train
+from .trainer import Machine, Trainer
 
 __all__ = [
     "PRESETS",

@@ -21,6 +21,9 @@ from .config import AcrossLosses, Config
 from .losses import Term, adversarial, regional
 from .method import Batch, Method, called
 
+_WIDEST = 2.0
+"""Greatest point spread (SD in low pixels) that the kernel holds whole."""
+
 
 class ScannerGenerator(nn.Module):
     """G_H: from micro-CT to clinical CT, a scanner model plus what it leaves out.
@@ -72,7 +75,7 @@ class AcrossResolutions(Method):
         return [self.up, self.down]
 
     @property
-    def judges(self) -> Sequence[nn.Module]:
+    def judges(self) -> Sequence[PatchGAN]:
         return [self.judge_high, self.judge_low]
 
     def generator_terms(
@@ -145,7 +148,8 @@ def scan_in_plane(image: Tensor, sigma_pixels: Tensor, scale: int) -> Tensor:
     """
     step = 2 if scale % 2 == 0 else 1
     halved = functional.avg_pool2d(image, step)
-    radius = int(3.0 * float(sigma_pixels.max()) / step) + 1
+    # The same for all, since no image may change with what else is in its batch.
+    radius = int(3.0 * _WIDEST * scale / step) + 1
     taps = torch.arange(-radius, radius + 1, device=image.device)
     kernel = torch.exp(-0.5 * (taps[None] / (sigma_pixels[:, None] / step)) ** 2)
     kernel = kernel / kernel.sum(1, keepdim=True)

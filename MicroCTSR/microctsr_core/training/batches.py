@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from ..phantom import ClinicalScanner
 from ..preparation import SPLINE_REACH, HUWindow, apply_weights, cubic_weights
 from .augmentation import Augmentation
 from .chance import generator
-from .config import AcrossLosses, Config
+from .config import AcrossLosses, BatchSettings, Config
 from .domains import Domains, HighCase, LowCase, Scan
 
+Case = TypeVar("Case", LowCase, HighCase)
+Item = TypeVar("Item")
 Patch: TypeAlias = dict[str, NDArray[np.float32]]
 Draw: TypeAlias = Callable[[int, int], Patch]
 """One patch of a domain for (step, slot)."""
@@ -56,28 +58,18 @@ class Batches(Dataset[dict[str, dict[str, Tensor]]]):
 
 
 def draws_of(config: Config, domains: Domains) -> dict[str, Draw]:
-    """How patches are drawn for a method.
-
-    Raises:
-        MicroCTSRError: no case of a domain is as large as a patch.
-    """
-    scale, batch = config.data.scale, config.batch
+    """How patches are drawn for a method, of cases that are :func:`large_enough`."""
     augmentation = Augmentation(config.augmentation)
     if config.method != "cyclegan":
-        return {"high": HighImages(config, _large(domains.high, batch.patch), augmentation)}
+        return {"high": HighImages(config, domains.high, augmentation)}
     if isinstance(config.losses, AcrossLosses):
-        if batch.patch % scale:
-            raise MicroCTSRError(
-                f"batch.patch is {batch.patch}, which is no multiple of the scale {scale}; "
-                f"give {batch.patch // scale * scale or scale}."
-            )
         return {
-            "low": LowStacks(config, _large(domains.low, batch.patch // scale), augmentation),
-            "high": HighPairs(config, _large(domains.high, batch.patch), augmentation),
+            "low": LowStacks(config, domains.low, augmentation),
+            "high": HighPairs(config, domains.high, augmentation),
         }
     return {
-        "low": LowImages(config, _large(domains.low, batch.patch // scale), augmentation),
-        "high": HighImages(config, _large(domains.high, batch.patch), augmentation),
+        "low": LowImages(config, domains.low, augmentation),
+        "high": HighImages(config, domains.high, augmentation),
     }
 
 
@@ -174,7 +166,7 @@ class HighImages:
     ) -> None:
         self._config, self._cases, self._augmentation = config, cases, augmentation
         shapes = [case.image.array.shape for case in cases]
-        self._places = patch_places(config, shapes, config.batch.patch, config.batch.stride, "high")
+        self._places = patch_places(config, shapes, "high")
 
     def __call__(self, step: int, slot: int) -> Patch:
         coin = generator(self._config.seed, step, slot, "high patch")
@@ -190,12 +182,12 @@ class LowImages:
         self, config: Config, cases: Sequence[LowCase], augmentation: Augmentation
     ) -> None:
         self._config, self._cases, self._augmentation = config, cases, augmentation
-        scale, stride = config.data.scale, config.batch.stride
+        scale = config.data.scale
         shapes = [
             (slices, rows * scale, columns * scale)
             for slices, rows, columns in (case.scan.array.shape for case in cases)
         ]
-        self._places = patch_places(config, shapes, config.batch.patch, stride, "low")
+        self._places = patch_places(config, shapes, "low")
 
     def __call__(self, step: int, slot: int) -> Patch:
         coin = generator(self._config.seed, step, slot, "low patch")
@@ -208,44 +200,69 @@ class LowImages:
 
 Place: TypeAlias = tuple[int, int, slice, slice]
 """Number of the case, slice, rows, columns."""
+Shape: TypeAlias = tuple[int, int, int]
 
 
-def patch_places(
-    config: Config,
-    shapes: Sequence[tuple[int, int, int]],
-    patch: int,
-    stride: int | None,
-    domain: str,
-) -> Callable[[int, int, np.random.Generator], Place]:
-    """Where a patch lies: anywhere, or on the paper's grid, gone through once an epoch."""
-    if stride is None:
+@dataclass(frozen=True)
+class Anywhere:
+    """Patches lie anywhere in the cases' images (slices, rows, columns)."""
 
-        def anywhere(_step: int, _slot: int, coin: np.random.Generator) -> Place:
-            number = int(coin.integers(len(shapes)))
-            slices, *plane = shapes[number]
-            state = np.random.RandomState(coin.integers(2**32, dtype=np.uint64))
-            rows, columns = get_random_patch(plane, (patch, patch), state)
-            return number, int(coin.integers(slices)), rows, columns
+    shapes: Sequence[Shape]
+    patch: int
 
-        return anywhere
-    grids = [dense_patch_slices(plane, (patch, patch), (stride, stride)) for _, *plane in shapes]
-    counts = np.array([shape[0] * len(grid) for shape, grid in zip(shapes, grids, strict=True)])
-    ends = np.cumsum(counts)
-    coin = generator(config.seed, 0, 0, f"{domain} patches")
-    wanted = min(config.batch.patches or int(ends[-1]), int(ends[-1]))
-    chosen = coin.choice(int(ends[-1]), wanted, replace=False)
-    size = config.batch.size if domain == "high" else config.batch.low_size or config.batch.size
+    def __call__(self, _step: int, _slot: int, coin: np.random.Generator) -> Place:
+        number = int(coin.integers(len(self.shapes)))
+        slices, *plane = self.shapes[number]
+        state = np.random.RandomState(coin.integers(2**32, dtype=np.uint64))
+        rows, columns = get_random_patch(plane, (self.patch, self.patch), state)
+        return number, int(coin.integers(slices)), rows, columns
 
-    def on_grid(step: int, slot: int, _coin: np.random.Generator) -> Place:
-        round_, place = divmod(step * size + slot, wanted)
-        order = np.random.default_rng([config.seed, round_]).permutation(wanted)
-        number = int(chosen[order[place]])
-        case = int(np.searchsorted(ends, number, side="right"))
-        plane, cell = divmod(number - int(ends[case] - counts[case]), len(grids[case]))
-        rows, columns = grids[case][cell]
+
+class OnGrid:
+    """Patches lie on the paper's grid; those chosen of it are gone through in rounds.
+
+    Args:
+        shapes: of the cases' images (slices, rows, columns).
+        batch: edge, stride and number of patches.
+        size: patches of this domain in a batch.
+        seed: of the run.
+        domain: whose patches these are.
+    """
+
+    def __init__(
+        self, shapes: Sequence[Shape], batch: BatchSettings, size: int, seed: int, domain: str
+    ) -> None:
+        assert batch.stride is not None
+        edges, strides = (batch.patch, batch.patch), (batch.stride, batch.stride)
+        self._grids = [dense_patch_slices(plane, edges, strides) for _, *plane in shapes]
+        counts = [shape[0] * len(grid) for shape, grid in zip(shapes, self._grids, strict=True)]
+        self._ends = np.cumsum(counts)
+        every = int(self._ends[-1])
+        coin = generator(seed, 0, 0, f"{domain} patches")
+        self._chosen = coin.choice(every, min(batch.patches or every, every), replace=False)
+        self._size, self._seed, self._domain = size, seed, domain
+        self._round = -1
+
+    def __call__(self, step: int, slot: int, _coin: np.random.Generator) -> Place:
+        round_, place = divmod(step * self._size + slot, len(self._chosen))
+        if round_ != self._round:
+            coin = generator(self._seed, round_, 0, f"{self._domain} order")
+            self._order, self._round = coin.permutation(self._chosen), round_
+        number = int(self._order[place])
+        case = int(np.searchsorted(self._ends, number, side="right"))
+        before = int(self._ends[case - 1]) if case else 0
+        plane, cell = divmod(number - before, len(self._grids[case]))
+        rows, columns = self._grids[case][cell]
         return case, plane, rows, columns
 
-    return on_grid
+
+def patch_places(config: Config, shapes: Sequence[Shape], domain: str) -> Anywhere | OnGrid:
+    """Where the patches of a domain lie in the cases' images, on the high grid."""
+    batch = config.batch
+    if batch.stride is None:
+        return Anywhere(shapes, batch.patch)
+    size = batch.size if domain == "high" else batch.low_size or batch.size
+    return OnGrid(shapes, batch, size, config.seed, domain)
 
 
 def through_plane(
@@ -290,7 +307,7 @@ def _place(plane: NDArray, size: int, coin: np.random.Generator) -> tuple[slice,
     return rows, columns
 
 
-def _pick(items: Sequence, coin: np.random.Generator):  # type: ignore[no-untyped-def]
+def _pick(items: Sequence[Item], coin: np.random.Generator) -> Item:
     return items[int(coin.integers(len(items)))]
 
 
@@ -304,19 +321,35 @@ def _area_sampled(planes: NDArray, scale: int) -> NDArray[np.float32]:
     return blocks.mean(axis=(2, 4))
 
 
-def _large(cases: Sequence, patch: int) -> Sequence:
-    """Cases whose slices hold a patch (edge in the case's own pixels)."""
-    images = [case.image if isinstance(case, HighCase) else case.scan for case in cases]
-    large = [
-        case
-        for case, image in zip(cases, images, strict=True)
-        if min(image.array.shape[1:]) >= patch
-    ]
-    if not large:
-        biggest = max((image.array.shape[1:] for image in images), key=min)
-        raise MicroCTSRError(
-            f"Patches of {patch} x {patch} pixels are larger than every slice of {cases[0].name} "
-            f"and its domain (the largest has {biggest[0]} x {biggest[1]}); "
-            f"give larger images, or a smaller batch.patch."
+def large_enough(config: Config, domains: Domains) -> Domains:
+    """The domains without training cases whose slices are smaller than a patch, which are noted.
+
+    Raises:
+        MicroCTSRError: no case of a domain is as large as a patch, or, with ``data.strict``, one
+            is not.
+    """
+    patch, scale = config.batch.patch, config.data.scale
+    low, low_notes = _large(domains.low, patch // scale, config.data.strict)
+    high, high_notes = _large(domains.high, patch, config.data.strict)
+    return replace(domains, low=low, high=high, notes=(*domains.notes, *low_notes, *high_notes))
+
+
+def _large(cases: Sequence[Case], patch: int, strict: bool) -> tuple[tuple[Case, ...], list[str]]:
+    large, notes = [], []
+    for case in cases:
+        rows, columns = image_of(case).array.shape[1:]
+        if min(rows, columns) >= patch:
+            large.append(case)
+            continue
+        notes.append(
+            f"Left out: {case.name} has slices of {rows} x {columns} pixels, smaller than a patch "
+            f"of {patch} x {patch}; give larger images, or a smaller batch.patch."
         )
-    return large
+    if not large or (strict and notes):
+        raise MicroCTSRError(notes[0].removeprefix("Left out: "))
+    return tuple(large), notes
+
+
+def image_of(case: LowCase | HighCase) -> Scan:
+    """A case's own image: the clinical scan, or the micro-CT."""
+    return case.image if isinstance(case, HighCase) else case.scan

@@ -37,8 +37,11 @@ class Chance:
     def normal(self, name: str, shape: Sequence[int]) -> Tensor:
         """Standard normal numbers, (slots, *shape)."""
         return torch.stack(
-            [torch.randn(tuple(shape), generator=g) for g in self._generators(name)]
-        ).to(self.device)
+            [
+                torch.randn(tuple(shape), generator=g, device=self.device)
+                for g in self._generators(name)
+            ]
+        )
 
     def masks(self, name: str, network: Generator, grid: tuple[int, int]) -> list[Tensor] | None:
         """Dropout masks for one forward pass, a row for each slot; ``None`` without dropout.
@@ -56,20 +59,16 @@ class Chance:
         keep = 1 - network.dropout_rate
         rows = [
             [
-                torch.empty((channels, *extent)).bernoulli_(keep, generator=g) / keep
+                torch.empty((channels, *extent), device=self.device).bernoulli_(keep, generator=g)
                 for channels in network.dropout_channels
             ]
             for g in self._generators(name)
         ]
-        return [torch.stack(site).to(self.device) for site in zip(*rows, strict=True)]
-
-    def coin(self, name: str, slot: int) -> np.random.Generator:
-        """NumPy's generator for one slot."""
-        return generator(self.seed, self.step, slot, name)
+        return [torch.stack(site) / keep for site in zip(*rows, strict=True)]
 
     def _generators(self, name: str) -> list[torch.Generator]:
         return [
-            torch.Generator().manual_seed(_key(self.seed, self.step, slot, name))
+            torch.Generator(self.device).manual_seed(_key(self.seed, self.step, slot, name))
             for slot in self.slots
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], config: Mapping[str, 
     Raises:
         WriteError: the disk is full or the folder cannot be written.
     """
-    content = {"form": FORM, "config": dict(config), "state": dict(state)}
-    # Through an open file, so that a full disk is told as such.
-    with atomic_path(path) as part, part.open("wb") as file:
-        torch.save(content, file)
+    buffer = io.BytesIO()
+    torch.save({"form": FORM, "config": dict(config), "state": dict(state)}, buffer)
+    # Not by PyTorch, which tells nothing of a full disk.
+    with atomic_path(path) as part:
+        part.write_bytes(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def read_checkpoint(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
             the first key that differs.
     """
     content = read_tensors(path)
-    if not isinstance(content, dict) or content.get("form") != FORM:
+    if not (isinstance(content, dict) and content.get("form") == FORM and "state" in content):
         raise MicroCTSRError(
             f"{path} is not a checkpoint of a run; train anew into another folder."
         )

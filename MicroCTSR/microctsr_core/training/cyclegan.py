@@ -40,7 +40,7 @@ class CycleGAN(Method):
         return [self.up, self.down]
 
     @property
-    def judges(self) -> Sequence[nn.Module]:
+    def judges(self) -> Sequence[PatchGAN]:
         return [self.judge_high, self.judge_low]
 
     @override

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import Generator
+from ..networks.patchgan import PatchGAN
 from .chance import Chance, generator
 from .losses import Term
 
@@ -37,7 +38,7 @@ class Method(nn.Module):
         return [self.up]
 
     @property
-    def judges(self) -> Sequence[nn.Module]:
+    def judges(self) -> Sequence[PatchGAN]:
         return []
 
     def generator_terms(

@@ -11,14 +11,12 @@ from torch import nn
 from ..model import Model
 from ..networks import Generator
 from .config import Config
-from .domains import Domains, LowCase
+from .domains import Domains
 
 METHODS = {"cyclegan": "CycleGAN", "unet": "U-Net", "srgan": "SRGAN"}
 
 
-def make_card(
-    config: Config, domains: Domains, step: int, seconds: float, quality: dict[str, Any]
-) -> dict[str, Any]:
+def make_card(config: Config, domains: Domains, step: int, seconds: float) -> dict[str, Any]:
     """The card of a run's generator, with the entries of ``config.card`` over it.
 
     Args:
@@ -26,7 +24,6 @@ def make_card(
         domains: what it learns from.
         step: steps done.
         seconds: time they took.
-        quality: measures of the validation.
     """
     low, high = domains.voxel_size_low_mm, domains.voxel_size_high_mm
     unpaired = "unpaired" if config.method == "cyclegan" else "pairs made from the high domain"
@@ -53,7 +50,7 @@ def make_card(
             "steps": step,
             "losses": {"method": config.method, **config.to_dict()["losses"]},
         },
-        "quality": quality,
+        "quality": {},
         "intended_use": "Research. Results are synthetic and not for diagnosis.",
         "limits": ["What was not in the training data is not known to the model."],
     }
@@ -74,23 +71,8 @@ def make_model(generator: nn.Module, card: dict[str, Any]) -> Model:
 def _scanner(domains: Domains) -> dict[str, Any]:
     """Point spread at the least and the greatest voxel size, and the scans' typical noise."""
     by_size = sorted((*domains.low, *domains.held_out_low), key=lambda case: case.scan.spacing[1])
-    noise = float(np.median([_noise(case) * case.scan.intensity.span for case in by_size]))
+    noise = float(np.median([case.noise * case.scan.intensity.span for case in by_size]))
     return {
         "psf_sigma_mm": [round(by_size[n].scan.psf_sigma_mm, 4) for n in (0, -1)],
         "noise_sd_hu": round(noise, 1),
     }
-
-
-def _noise(case: LowCase) -> float:
-    """Noise of a scan in scaled units: the SD in the quietest quarter of its windows, without air.
-
-    Windows are 6 x 6 pixels of the middle slices.
-    """
-    array = case.scan.array
-    middle = array[len(array) // 4 : max(len(array) * 3 // 4, len(array) // 4 + 1)]
-    slices, rows, columns = (n // step for n, step in zip(middle.shape, (1, 6, 6), strict=True))
-    blocks = np.asarray(middle[:, : rows * 6, : columns * 6], np.float32)
-    blocks = blocks.reshape(slices, rows, 6, columns, 6).swapaxes(2, 3).reshape(-1, 36)
-    tissue = blocks[blocks.mean(1) > 0.15]
-    spread = (tissue if len(tissue) else blocks).std(1)
-    return float(np.median(np.sort(spread)[: max(1, len(spread) // 4)]))

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import yaml
 from lightning.fabric import Fabric
 
 from ..errors import Cancelled, MicroCTSRError
-from ..io import atomic_path
 from ..io.atomic import check_output
-from ..memory import peak_memory_bytes
+from .batches import large_enough
 from .checkpoint import read_checkpoint, write_checkpoint
+from .checks import check_config
 from .config import Config, load_config
 from .domains import Domains, prepare
-from .loop import Machine, Trainer
-from .packages import make_card, make_model
-from .validation import Validation
+from .journal import LAST, Journal
+from .trainer import Machine, Trainer
 from .watch import Watch
 
 CHECKPOINT = "checkpoint.pt"
-HISTORY = "history.jsonl"
-LAST = "last"
 
 # What may change between a run and its continuation, since no weight depends on it.
 _INDIFFERENT = ("validation", "card")
+
+Value = TypeVar("Value")
 
 
 def train(
@@ -52,8 +49,8 @@ def train(
     ``history.jsonl`` (losses and measures of every epoch), ``images/`` (the same held-out slices
     after every epoch), ``tensorboard/`` and ``cache/`` (the prepared cases).
 
-    On the CPU, a run that was stopped at any moment and resumed gives the weights, bit for bit, of
-    one that was not.
+    On the CPU, a run that was stopped at any moment and resumed with as many threads gives the
+    weights, bit for bit, of one that was not.
 
     Args:
         low, high: folders of cases: volume files, DICOM series, stacks of TIFF slices.
@@ -78,51 +75,64 @@ def train(
         >>> microctsr_core.load_model("runs/first").name
         'cyclegan-compact'
     """
-    output, config = Path(output), config or load_config()
+    output, config = Path(output).expanduser().absolute(), config or load_config()
     machine = machine or Machine()
+    check_config(config, machine.devices * machine.nodes)
     fabric = machine.fabric()
     fabric.launch()
     first = fabric.is_global_zero
     callbacks = Callbacks(progress, tell, cancel) if first else Callbacks(None, None, cancel)
-    checkpoint = output / CHECKPOINT
-    decisive = _decisive(config)
-    if first:
-        _check_folder(output, resume)
-    fabric.barrier()
+    checkpoint, decisive = output / CHECKPOINT, _decisive(config)
+    first_alone(fabric, lambda: _open_folder(output, resume, callbacks))
     state = read_checkpoint(checkpoint, decisive) if checkpoint.exists() else None
-    with fabric.rank_zero_first():
-        domains = prepare(
-            Path(low),
-            Path(high),
+    if state is not None and state["trainer"]["step"] == config.steps and state["judged"]:
+        callbacks.tell(f"The run is finished: all of its {config.steps} steps are done.")
+        return output if first else None
+
+    def prepared() -> Domains:
+        found = prepare(
+            Path(low).expanduser(),
+            Path(high).expanduser(),
             output / "cache",
             config.data,
             config.seed,
-            callbacks.progress,
+            callbacks.preparing,
         )
+        return large_enough(config, found)
+
+    first_alone(fabric, prepared)
+    domains = prepared()  # for the others, and now from the cache
     for note in domains.notes:
         callbacks.tell(note)
     trainer = Trainer(config, fabric, machine.per_pass)
-    journal = Journal(output, config, domains, first)
+    # The first process keeps the journal; the others do what it says.
+    journal = (
+        Journal(output, config, domains, fabric.device.type, callbacks.tell) if first else None
+    )
     if state is not None:
         _check_cases(checkpoint, state["cases"], domains)
         trainer.load(state["trainer"])
-        journal.load(state["journal"])
+        if journal is not None:
+            journal.load(state["journal"])
         callbacks.tell(f"Going on from step {trainer.step} of {config.steps}.")
-    else:
-        journal.begin()
 
     def save() -> None:
-        whole = {
-            "trainer": trainer.state(),
-            "journal": journal.state(),
-            "cases": _fingerprint(domains),
-        }
-        if first:
-            write_checkpoint(checkpoint, whole, decisive)
-        fabric.barrier()
+        learned = trainer.state()  # from all processes
 
-    with journal.opened(trainer.step):
-        _loop(trainer, journal, domains, machine, callbacks, save, fabric)
+        def write() -> None:
+            if journal is not None:
+                whole = {
+                    "trainer": learned,
+                    "journal": journal.state(),
+                    "judged": not journal.is_due(trainer.step),
+                    "cases": _fingerprint(domains),
+                }
+                write_checkpoint(checkpoint, whole, decisive)
+
+        first_alone(fabric, write)
+
+    with journal.opened(trainer.step) if journal else nullcontext():
+        loop(trainer, journal, trainer.batches(domains, machine.workers), callbacks, save, machine)
     return output if first else None
 
 
@@ -134,53 +144,77 @@ class Callbacks:
     on_tell: Callable[[str], None] | None
     on_cancel: Callable[[], bool] | None
 
+    def preparing(self, fraction: float, message: str) -> None:
+        """Progress of the preparation, whose end is not that of the run."""
+        self.progress(min(fraction, 0.99), message)
+
     def progress(self, fraction: float, message: str) -> None:
+        """How far the run is."""
         if self.on_progress is not None:
             self.on_progress(fraction, message)
 
     def tell(self, sentence: str) -> None:
+        """What the user should know."""
         if self.on_tell is not None:
             self.on_tell(sentence)
 
     def cancelled(self) -> bool:
+        """Whether the user wants the run to end."""
         return self.on_cancel is not None and self.on_cancel()
 
 
-def _loop(
+def loop(
     trainer: Trainer,
-    journal: Journal,
-    domains: Domains,
-    machine: Machine,
+    journal: Journal | None,
+    batches: Any,
     callbacks: Callbacks,
     save: Callable[[], None],
-    fabric: Fabric,
+    machine: Machine,
 ) -> None:
-    config = trainer.config
+    """The rest of the steps; after every epoch, validation.
+
+    Args:
+        trainer: at the step to begin with.
+        journal: of the first process; ``None`` in the others.
+        batches: of the steps to come.
+        callbacks: whom to talk to.
+        save: writes a checkpoint; called by all processes at the same steps.
+        machine: how often to do so.
+    """
+    config, fabric = trainer.config, trainer.fabric
     watch = Watch(getattr(config.losses, "form", None))
-    saved_at = time.monotonic()
-    batches = trainer.batches(domains, machine.workers)
+
+    def end_epoch() -> None:
+        if journal is not None:
+            first_alone(fabric, lambda: journal.end_epoch(trainer))
+        else:
+            first_alone(fabric, lambda: None)
+        save()
+
+    if agreed(fabric, journal is not None and journal.is_due(trainer.step)):
+        end_epoch()
+    begun, saved_at = trainer.step, time.monotonic()
+    callbacks.progress(0.0, "Training")
     while trainer.step < config.steps:
         started = time.monotonic()
         batch = next(batches)
         drawn = time.monotonic()
         losses = trainer.advance(batch)
         ended = time.monotonic()
-        trainer.seconds += ended - started
         warning = watch.check(trainer.step, losses)
         if warning:
             callbacks.tell(warning)
-        journal.note(trainer.step, losses, drawn - started, ended - started)
-        callbacks.progress(trainer.step / config.steps, journal.line(trainer.step))
-        if trainer.step % config.steps_per_epoch == 0:
-            if journal.writes:
-                for sentence in journal.end_epoch(trainer):
-                    callbacks.tell(sentence)
-            fabric.barrier()
-            save()
-            saved_at = time.monotonic()
-        stop = _agreed(fabric, callbacks.cancelled())
-        if stop or _agreed(fabric, time.monotonic() - saved_at > machine.checkpoint_seconds):
-            save()
+        if journal is not None:
+            journal.note(trainer.step, losses, drawn - started, ended - started)
+            fraction = (trainer.step - begun) / (config.steps - begun)
+            callbacks.progress(fraction, journal.line(trainer.step))
+        stop = agreed(fabric, callbacks.cancelled())
+        late = time.monotonic() - saved_at > machine.checkpoint_seconds
+        epoch_ended = trainer.step % config.steps_per_epoch == 0
+        if epoch_ended or stop or agreed(fabric, late):
+            save()  # before the validation, whatever may happen to that
+            if epoch_ended:
+                end_epoch()
             saved_at = time.monotonic()
         if stop and trainer.step < config.steps:
             raise Cancelled(
@@ -189,138 +223,48 @@ def _loop(
             )
 
 
-def _agreed(fabric: Fabric, wish: bool) -> bool:
+def agreed(fabric: Fabric, wish: bool) -> bool:
     """Whether the first process wishes it: all must do the same."""
     return wish if fabric.world_size == 1 else bool(fabric.broadcast(wish))
 
 
-class Journal:
-    """What a run writes beside its checkpoint: packages, measures, curves and pictures."""
-
-    def __init__(self, output: Path, config: Config, domains: Domains, writes: bool) -> None:
-        self.writes = writes
-        self._output, self._config, self._domains = output, config, domains
-        self._validation = Validation(domains, config.validation) if writes else None
-        self._history: list[dict[str, Any]] = []
-        self._best = float("-inf")
-        self._sums: dict[str, float] = {}
-        self._count = 0
-        self._times = [0.0, 0.0]
-        self._recent: dict[str, float] = {}
-        self._pace = 0.0
-        self._board: Any = None
-
-    def begin(self) -> None:
-        """Write down the configuration."""
-        if self.writes:
-            text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
-            with atomic_path(self._output / "config.yaml") as part:
-                part.write_text(text, encoding="utf-8")
-
-    def state(self) -> dict[str, Any]:
-        """What a continuation must know; sums of the unfinished epoch as well."""
-        return {
-            "history": json.dumps(self._history),
-            "best": self._best,
-            "sums": dict(self._sums),
-            "count": self._count,
-            "times": list(self._times),
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self._history = json.loads(state["history"])
-        self._best, self._sums = state["best"], dict(state["sums"])
-        self._count, self._times = state["count"], list(state["times"])
-
-    @contextmanager
-    def opened(self, step: int) -> Iterator[None]:
-        """Keep TensorBoard's file open; curves beyond ``step`` are those of a run that was lost."""
-        if not self.writes:
-            yield
-            return
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._board = SummaryWriter(str(self._output / "tensorboard"), purge_step=step + 1)
+def first_alone(fabric: Fabric, work: Callable[[], Value]) -> Value | None:
+    """Let the first process work while the others wait; where it fails, they end without a word."""
+    value, error = None, None
+    if fabric.is_global_zero:
         try:
-            yield
-        finally:
-            self._board.close()
-
-    def note(self, step: int, losses: dict[str, float], waited: float, seconds: float) -> None:
-        """Take down the losses of a step, the time it waited for its batch, and its whole time."""
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._recent[name] = 0.95 * self._recent.get(name, value) + 0.05 * value
-            if self._board is not None:
-                self._board.add_scalar(f"losses/{name}", value, step)
-        self._pace = 0.9 * (self._pace or seconds) + 0.1 * seconds
-        self._count += 1
-        self._times[0] += waited
-        self._times[1] += seconds
-
-    def line(self, step: int) -> str:
-        """Where the run is, for a progress bar."""
-        epoch = min((step - 1) // self._config.steps_per_epoch + 1, self._config.epochs)
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in self._recent.items())
-        place = f"Epoch {epoch} of {self._config.epochs}, step {step}"
-        return f"{place}: {shown}, {self._pace:.2f} s/step"
-
-    def end_epoch(self, trainer: Trainer) -> list[str]:
-        """Validate, write the packages and the history; says how good the model is."""
-        assert self._validation is not None
-        epoch = trainer.step // self._config.steps_per_epoch
-        card = make_card(self._config, self._domains, trainer.step, trainer.seconds, {})
-        model = make_model(trainer.average, card)
-        found = self._validation.run(model, self._output / "images", f"epoch_{epoch:03d}")
-        quality = {"validation": {name: round(v, 4) for name, v in found.measures.items()}}
-        model = make_model(trainer.average, {**card, "quality": quality | card["quality"]})
-        model.save(self._output / LAST)
-        best = found.score > self._best
-        if best:
-            self._best = found.score
-            model.save(self._output)
-        self._history.append(
-            {
-                "epoch": epoch,
-                "step": trainer.step,
-                "losses": {name: value / self._count for name, value in self._sums.items()},
-                "validation": found.measures,
-                "best": best,
-                "seconds_per_step": self._times[1] / self._count,
-                "data_share": self._times[0] / self._times[1],
-                "peak_memory_bytes": peak_memory_bytes(),
-            }
-        )
-        with atomic_path(self._output / HISTORY) as part:
-            lines = [json.dumps(row) + "\n" for row in self._history]
-            part.write_text("".join(lines), encoding="utf-8")
-        self._draw(found.measures, found.pictures, trainer.step)
-        self._sums, self._count, self._times = {}, 0, [0.0, 0.0]
-        measures = ", ".join(f"{name} {value:.4g}" for name, value in found.measures.items())
-        return [f"Epoch {epoch}: {measures}{' (the best so far)' if best else ''}"]
-
-    def _draw(self, measures: dict[str, float], pictures: list[Path], step: int) -> None:
-        from matplotlib.image import imread
-
-        for name, value in measures.items():
-            self._board.add_scalar(f"validation/{name}", value, step)
-        for number, picture in enumerate(pictures):
-            self._board.add_image(f"slices/{number}", imread(picture), step, dataformats="HWC")
-        self._board.flush()
+            value = work()
+        except Exception as problem:
+            error = problem
+    failed = agreed(fabric, error is not None)
+    if error is not None:
+        raise error
+    if failed:
+        raise SystemExit(1)
+    return value
 
 
-def _check_folder(output: Path, resume: bool) -> None:
+def _open_folder(output: Path, resume: bool, callbacks: Callbacks) -> None:
     """A run's folder is new, or its run goes on; nothing of another run is written over."""
-    if resume:
-        for leftover in output.glob(f".{Path(CHECKPOINT).stem}-*"):
-            leftover.unlink(missing_ok=True)  # of a run that was killed while it wrote
-    elif any((output / name).exists() for name in (CHECKPOINT, "card.json", "config.yaml")):
+    checkpoint, card, config = (output / name for name in (CHECKPOINT, "card.json", "config.yaml"))
+    if not resume and any(path.exists() for path in (checkpoint, card, config)):
         raise MicroCTSRError(
             f"{output} holds a run or a model already; go on with --resume, or choose another "
             f"folder."
         )
-    check_output(output / CHECKPOINT)
+    if card.exists() and not config.exists():
+        raise MicroCTSRError(
+            f"{output} holds a model that no run here made; choose another folder."
+        )
+    check_output(checkpoint)
+    if not resume:
+        return
+    for folder in (output, output / LAST, output / "images"):
+        for suffix in ("pt", "yaml", "jsonl", "json", "safetensors", "png"):
+            for leftover in folder.glob(f".*-????????.{suffix}"):
+                leftover.unlink(missing_ok=True)  # of a run that was killed while it wrote
+    if not checkpoint.exists():
+        callbacks.tell(f"There is no checkpoint in {output}; the run begins anew.")
 
 
 def _decisive(config: Config) -> dict[str, Any]:
@@ -332,13 +276,9 @@ def _decisive(config: Config) -> dict[str, Any]:
 
 def _fingerprint(domains: Domains) -> str:
     """Tells whether a run goes on with the cases it began with."""
-    shapes = [
-        (case.name, list(case.scan.array.shape)) for case in (*domains.low, *domains.held_out_low)
-    ] + [
-        (case.name, list(case.image.array.shape))
-        for case in (*domains.high, *domains.held_out_high)
-    ]
-    return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
+    texts = [f"low {c.name} {c.digest}" for c in (*domains.low, *domains.held_out_low)]
+    texts += [f"high {c.name} {c.digest}" for c in (*domains.high, *domains.held_out_high)]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _check_cases(checkpoint: Path, expected: str, domains: Domains) -> None:

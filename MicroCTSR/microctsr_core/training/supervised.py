@@ -60,7 +60,7 @@ class SRGAN(Supervised):
         self.judge = PatchGAN(1, self.losses.judge_filters, self.losses.judge_layers, "spectral")
 
     @property
-    def judges(self) -> Sequence[nn.Module]:
+    def judges(self) -> Sequence[PatchGAN]:
         return [self.judge]
 
     @override

@@ -17,7 +17,13 @@ _TOO_SURE = 0.02
 
 
 class Diverged(MicroCTSRError):
-    """A loss is no number any more; the last checkpoint is whole."""
+    """A loss or a gradient is no number any more; weights and checkpoint are from before."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: training has diverged. The last checkpoint is from before; lower "
+            f"optimiser.rate and train anew."
+        )
 
 
 class Watch:
@@ -45,10 +51,7 @@ class Watch:
         """
         for name, value in losses.items():
             if not math.isfinite(value):
-                raise Diverged(
-                    f"The loss {name} is {value} at step {step}: training has diverged. The last "
-                    f"checkpoint is from before; lower optimiser.rate and train anew."
-                )
+                raise Diverged(f"The loss {name} is {value} at step {step}")
         for suffix in {name.partition("real")[2] for name in losses if name.startswith("real")}:
             warning = self._of_judge(suffix, losses.get(f"made{suffix}", math.nan), losses)
             if warning and suffix not in self._told:

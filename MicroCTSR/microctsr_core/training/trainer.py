@@ -1,9 +1,11 @@
-"""The training loop: batches in, checkpoints and model packages out, on any number of processes."""
+"""The networks and optimisers of a run, and the step that changes them; shared by processes."""
 
 from __future__ import annotations
 
 import copy
+import logging
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -23,6 +25,7 @@ from .domains import Domains
 from .losses import Term
 from .method import ImagePool, Method, frozen
 from .supervised import SRGAN, Supervised
+from .watch import Diverged
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,24 @@ class Machine:
         accelerator = "cpu" if self.device == "cpu" or not torch.cuda.is_available() else "cuda"
         precision = self.precision
         if precision == "auto":
-            fast = accelerator == "cuda" and torch.cuda.is_bf16_supported()
+            # Older cards only emulate bfloat16.
+            fast = accelerator == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
             precision = "bf16-mixed" if fast else "32-true"
-        return Fabric(
-            accelerator=accelerator,
-            devices=self.devices,
-            num_nodes=self.nodes,
-            precision=precision,
-        )
+        for name in ("lightning.fabric", "lightning.pytorch"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        try:
+            return Fabric(
+                accelerator=accelerator,
+                devices=self.devices,
+                num_nodes=self.nodes,
+                precision=precision,
+            )
+        except (ValueError, RuntimeError, TypeError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise MicroCTSRError(
+                f"{self.devices} processes on {self.nodes} machines cannot be started ({reason}); "
+                f"give other --devices or --nodes."
+            ) from None
 
 
 def make_method(config: Config) -> Method:
@@ -91,7 +104,7 @@ class Trainer:
     """
 
     def __init__(self, config: Config, fabric: Fabric, per_pass: int | None = None) -> None:
-        self.config, self._fabric = config, fabric
+        self.config, self.fabric = config, fabric
         self._per_pass = per_pass
         self.step, self.seconds = 0, 0.0
         method = make_method(config).to(fabric.device)
@@ -107,18 +120,18 @@ class Trainer:
         sizes = {"high": config.batch.size, "low": config.batch.low_size or config.batch.size}
         self._pool = ImagePool(math.ceil(self.method.pool / sizes["high"]), config.seed)
         self.sizes = sizes
-        if fabric.world_size > min(sizes.values()):
-            raise MicroCTSRError(
-                f"A batch of {min(sizes.values())} patches cannot be shared by "
-                f"{fabric.world_size} processes; give fewer --devices, or a larger batch."
-            )
         self.slots = {
             domain: range(fabric.global_rank, size, fabric.world_size)
             for domain, size in sizes.items()
         }
 
     def advance(self, batch: Mapping[str, Mapping[str, Tensor]]) -> dict[str, float]:
-        """One step: generators, then judges. Returns the losses of the whole batch by name."""
+        """One step: generators, then judges. Returns the losses of the whole batch by name.
+
+        Raises:
+            Diverged: a gradient is not finite; no weight was changed by it.
+        """
+        started = time.monotonic()
         alone = self.step < self.method.alone * self.config.steps
         self._set_rates()
         totals: dict[str, Tensor] = {}
@@ -126,8 +139,8 @@ class Trainer:
         for judge in self.method.judges:
             frozen(judge, True)
         for domain, part, slots in self._parts(batch):
-            chance = Chance(self.config.seed, self.step, slots, self._fabric.device)
-            with self._fabric.autocast():
+            chance = Chance(self.config.seed, self.step, slots, self.fabric.device)
+            with self.fabric.autocast():
                 terms, made = self.method.generator_terms(domain, part, chance, alone)
             self._backward(terms, len(slots) / self.sizes[domain], totals)
             seen.append((domain, part, slots, made))
@@ -139,13 +152,17 @@ class Trainer:
                 if made is None:
                     continue
                 shown = self._pool.exchange(domain, self.step, slots, made)
-                with self._fabric.autocast():
+                with self.fabric.autocast():
                     terms = self.method.judge_terms(domain, part, shown)
                 self._backward(terms, len(slots) / self.sizes[domain], totals)
             self._update("judges", self.method.judges)
+            for judge in self.method.judges:
+                judge.refresh()
         self._move_average()
         self.step += 1
-        return self._summed(totals)
+        losses = self._summed(totals)
+        self.seconds += time.monotonic() - started
+        return losses
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on; the same on every process."""
@@ -166,23 +183,30 @@ class Trainer:
         for name, each in self._optimisers.items():
             each.load_state_dict(state["optimisers"][name])
         self._pool.images = {
-            key: images.to(self._fabric.device) for key, images in state["pool"].items()
+            key: images.to(self.fabric.device)
+            for key, images in state["pool"].items()
+            if self._is_own(key)
         }
 
     def batches(self, domains: Domains, workers: int | None) -> Iterator[Any]:
         """The rest of the run's batches, each its own whatever came before."""
         draws = draws_of(self.config, domains)
         if workers is None:
-            workers = 4 if self._fabric.device.type == "cuda" else 0
+            workers = 4 if self.fabric.device.type == "cuda" else 0
         loader = DataLoader(
             Batches(draws, self.slots),
             batch_size=None,
             sampler=range(self.step, self.config.steps),
             num_workers=workers,
-            pin_memory=self._fabric.device.type == "cuda",
+            pin_memory=self.fabric.device.type == "cuda",
             persistent_workers=False,
         )
         return iter(loader)
+
+    def _is_own(self, key: str) -> bool:
+        """Whether this process fills the slot whose pool has that key."""
+        domain, slot = key.split()
+        return int(slot) in self.slots[domain]
 
     def _parts(
         self, batch: Mapping[str, Mapping[str, Tensor]]
@@ -190,16 +214,16 @@ class Trainer:
         """A batch domain by domain, in parts that fit on the device."""
         for domain, tensors in batch.items():
             slots = list(self.slots[domain])
-            step = self._per_pass or max(1, len(slots))
-            for start in range(0, len(slots), step):
+            count = self._per_pass or max(1, len(slots))
+            for start in range(0, len(slots), count):
                 part = {
-                    name: self._on_device(tensor[start : start + step])
+                    name: self._on_device(tensor[start : start + count])
                     for name, tensor in tensors.items()
                 }
-                yield domain, part, slots[start : start + step]
+                yield domain, part, slots[start : start + count]
 
     def _on_device(self, tensor: Tensor) -> Tensor:
-        moved = tensor.to(self._fabric.device, non_blocking=True)
+        moved = tensor.to(self.fabric.device, non_blocking=True)
         return moved.contiguous(memory_format=self._order) if moved.ndim == 4 else moved
 
     def _backward(self, terms: list[Term], share: float, totals: dict[str, Tensor]) -> None:
@@ -216,15 +240,16 @@ class Trainer:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        if self._fabric.world_size > 1:
+        if self.fabric.world_size > 1:
             gradients = [cast(Tensor, p.grad) for p in parameters]
             flat = torch.cat([gradient.flatten() for gradient in gradients])
-            flat = cast(Tensor, self._fabric.all_reduce(flat, reduce_op="sum"))
+            flat = cast(Tensor, self.fabric.all_reduce(flat, reduce_op="sum"))
             pieces = flat.split([gradient.numel() for gradient in gradients])
             for gradient, piece in zip(gradients, pieces, strict=True):
                 gradient.copy_(piece.view_as(gradient))
-        if self.config.optimiser.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self.config.optimiser.clip)
+        norm = nn.utils.clip_grad_norm_(parameters, self.config.optimiser.clip or math.inf)
+        if not torch.isfinite(norm):
+            raise Diverged(f"The gradient of the {turn} is {float(norm)} at step {self.step}")
         self._optimisers[turn].step()
         self._optimisers[turn].zero_grad(set_to_none=True)
 
@@ -267,16 +292,16 @@ class Trainer:
         if not names:
             return {}
         values = torch.stack([totals[name] for name in names])
-        if self._fabric.world_size > 1:
-            values = cast(Tensor, self._fabric.all_reduce(values, reduce_op="sum"))
+        if self.fabric.world_size > 1:
+            values = cast(Tensor, self.fabric.all_reduce(values, reduce_op="sum"))
         return dict(zip(names, values.tolist(), strict=True))
 
     def _gathered(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The image pools of all processes."""
         own = {key: value.cpu() for key, value in images.items()}
-        if self._fabric.world_size == 1 or not self.method.pool:
+        if self.fabric.world_size == 1 or not self.method.pool:
             return own
-        every: list[Any] = [None] * self._fabric.world_size
+        every: list[Any] = [None] * self.fabric.world_size
         torch.distributed.all_gather_object(every, own)
         return {key: value for each in every for key, value in each.items()}
 
