@@ -98,7 +98,7 @@ def why_not_hu(values: NDArray, trusted: bool = False, airless: bool = False) ->
 def _shows(values: NDArray, hu: tuple[float, float]) -> bool:
     """Whether a fair share of the values lies in a range."""
     count = np.count_nonzero((values >= hu[0]) & (values < hu[1]))
-    return count >= _LEAST_SHARE * values.size
+    return int(count) >= _LEAST_SHARE * values.size
 
 
 def _is_airless_hu(values: NDArray, low: float, high: float) -> bool:
