@@ -15,18 +15,9 @@ from torch import nn
 from ..card import check_card_schema, find_package, load_card
 from ..errors import MicroCTSRError, ModelError
 from ..networks import NETWORKS, Generator, build
-from .across import AcrossResolutions
-from .config import AcrossLosses, Config, CycleLosses, Losses, PairLosses, SRGANLosses, validated
-from .cyclegan import CycleGAN
-from .method import Method
-from .supervised import SRGAN, Supervised
+from .config import AcrossLosses, Config, CycleLosses, validated
+from .trainer import METHODS
 
-_METHODS: dict[type[Losses], type[Method]] = {
-    AcrossLosses: AcrossResolutions,
-    CycleLosses: CycleGAN,
-    PairLosses: Supervised,
-    SRGANLosses: SRGAN,
-}
 # A run writes these itself: another value would not be true of the weights.
 _NOT_OWN = ("schema_version", "network", "scale", "intensity", "dropout", "weights_sha256")
 
@@ -192,7 +183,7 @@ def _check_networks_on_a_patch(config: Config, network: Generator) -> None:
         )
     try:
         with torch.random.fork_rng(devices=[]):
-            judges = _METHODS[type(config.losses)](config).judges
+            judges = METHODS[type(config.losses)](config).judges
     except RuntimeError:  # sizes PyTorch cannot make
         filters = getattr(config.losses, "judge_filters", None)
         raise MicroCTSRError(

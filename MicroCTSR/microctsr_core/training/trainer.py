@@ -19,7 +19,7 @@ from ..errors import MicroCTSRError
 from .across import AcrossResolutions
 from .batches import Batches, draws_of
 from .chance import Chance
-from .config import AcrossLosses, Config
+from .config import AcrossLosses, Config, CycleLosses, Losses, PairLosses, SRGANLosses
 from .cyclegan import CycleGAN
 from .domains import Domains
 from .losses import Term
@@ -84,14 +84,20 @@ class Machine:
             ) from None
 
 
+METHODS: dict[type[Losses], type[Method]] = {
+    AcrossLosses: AcrossResolutions,
+    CycleLosses: CycleGAN,
+    PairLosses: Supervised,
+    SRGANLosses: SRGAN,
+}
+"""What learns by which losses."""
+
+
 def make_method(config: Config) -> Method:
     """The networks of a method, initialised by the run's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        if config.method == "cyclegan":
-            across = isinstance(config.losses, AcrossLosses)
-            return AcrossResolutions(config) if across else CycleGAN(config)
-        return SRGAN(config) if config.method == "srgan" else Supervised(config)
+        return METHODS[type(config.losses)](config)
 
 
 class Trainer:
