@@ -191,7 +191,8 @@ def test_an_unexpected_error_is_one_line_that_suggests_debug(scan, out, model, m
     error = RuntimeError("the network\nfell over")
     monkeypatch.setattr("microctsr_core.superresolution.superresolve", raising(error))
     arguments = ("superresolve", scan, out / "sr.nrrd", "--model", model)
-    assert_one_line_error(run(*arguments), "RuntimeError: the network fell over", "--debug")
+    told = run(*arguments)
+    assert_one_line_error(told, "Unexpected", "RuntimeError: the network fell over", "--debug")
     told = run(*arguments, "--debug")
     assert told.exit_code == 1
     assert "Traceback (most recent call last)" in told.stderr

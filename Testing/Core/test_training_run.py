@@ -214,13 +214,16 @@ def test_a_checkpoint_of_another_configuration_names_the_key(folders, finished):
         train(*folders, finished, other, resume=True)
 
 
-def test_a_checkpoint_of_other_cases_is_refused(folders, finished, tmp_path):
+def test_a_checkpoint_of_other_cases_is_refused(folders, tmp_path):
+    config, asked = changed(load_config(), **SMALL_COMPACT), itertools.count(1)
+    with pytest.raises(Cancelled):
+        train(*folders, tmp_path / "run", config, cancel=lambda: next(asked) == 1)
     low = tmp_path / "fewer"
     low.mkdir()
     for n in range(2):
         shutil.copy(folders[0] / f"scan{n}.nrrd", low)
     with pytest.raises(MicroCTSRError, match="of other cases"):
-        train(low, folders[1], finished, changed(load_config(), **SMALL_COMPACT), resume=True)
+        train(low, folders[1], tmp_path / "run", config, resume=True)
 
 
 class Bomb:

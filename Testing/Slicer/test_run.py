@@ -33,8 +33,19 @@ def start_long_run(panel):
     host.pump(until=lambda: panel.ui.statusLabel.text.startswith("Slice"), timeout=60)
 
 
+bystanders = set()
+
+
+@pytest.fixture(autouse=True)
+def others_do_not_count():
+    """Other tests may have left helpers of Python's own, such as that of multiprocessing."""
+    bystanders.clear()
+    bystanders.update(psutil.Process().children(recursive=True))
+
+
 def children():
-    return psutil.Process().children(recursive=True)
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if process not in bystanders]
 
 
 def is_at_work(process):
