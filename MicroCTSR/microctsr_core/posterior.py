@@ -112,7 +112,7 @@ class ChannelMasks:
 
 
 class ElementMasks:
-    """The paper's dropout of single values, drawn anew for every tile.
+    """The paper's dropout of single values.
 
     Values belong to places of a sheet and not to the tile that covers them, so tiles of one sheet
     agree as those of channel masks do.
