@@ -244,8 +244,8 @@ def test_patches_of_both_domains_have_the_shapes_that_the_networks_read(domains)
     draws = draws_of(tiny("cyclegan"), domains)
     high, low = draws["high"](0, 0), draws["low"](0, 0)
     assert high["image"].shape == (1, 64, 64)
-    assert high["stack"].shape == (5, 8, 8)
-    assert low["stacks"].shape == (3, 5, 8, 8)
+    assert high["stack"].shape == (7, 8, 8)
+    assert low["stacks"].shape == (3, 7, 8, 8)
     assert low["sigma"] in (pytest.approx(0.18 / 0.025), pytest.approx(0.23 / 0.025))
 
 
@@ -256,7 +256,13 @@ def test_patch_and_its_scan_show_the_same_place(domains, scanner):
     for slot in range(6):
         pair = draw(0, slot)
         averaged = pair["image"][0].reshape(8, SCALE, 8, SCALE).mean((1, 3))
-        assert np.corrcoef(averaged.ravel(), pair["stack"][2].ravel())[0, 1] > 0.8
+        assert np.corrcoef(averaged.ravel(), pair["stack"][3].ravel())[0, 1] > 0.8
+
+
+def test_clinical_patches_are_first_drawn_when_they_are_first_learned_from(domains, fabric):
+    config = tiny("cyclegan", losses={"alone": 0.5}, epochs=3, steps_per_epoch=3)
+    drawn = [sorted(batch) for batch in Trainer(config, fabric).batches(domains, 0)]
+    assert drawn == 5 * [["high"]] + 4 * [["high", "low"]]
 
 
 def test_the_same_slot_of_the_same_step_is_the_same_patch(domains):

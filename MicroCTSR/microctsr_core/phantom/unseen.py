@@ -35,7 +35,7 @@ class UnseenScanner(ClinicalScanner):
     def draw(
         cls, generator: np.random.Generator, spacing_mm: float, thick: bool = False
     ) -> UnseenScanner:
-        """A scanner beside those of training: sharper or wider, its noise finer or coarser.
+        """A scanner beside those of training: its noise finer or coarser, and another blur.
 
         A sharp reconstruction kernel lets more noise pass than a smooth one, so fine noise is
         strong and coarse noise is weak.

@@ -60,6 +60,8 @@ class AcrossResolutions(Method):
     (slots, 1, scale·H, scale·W) and ``stack`` (slots, planes, H, W).
     """
 
+    later = ("low",)
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         assert isinstance(config.losses, AcrossLosses)
@@ -84,8 +86,6 @@ class AcrossResolutions(Method):
         """The cycle of a domain, and how real the judges find what was made on its way."""
         if domain == "high":
             cycle, made = self._high_cycle(batch, chance)
-        elif alone:
-            return [], None
         else:
             cycle, made = self._low_cycle(batch, chance)
         terms = [Term(f"cycle_{domain}", cycle, self.losses.cycle)]

@@ -41,14 +41,22 @@ class Batches(Dataset[dict[str, dict[str, Tensor]]]):
     Args:
         draws: how a patch of each domain is drawn.
         slots: of each domain, the places in the whole batch that this process fills.
+        since: of a domain, the first step with patches of it; it is left out before.
     """
 
-    def __init__(self, draws: Mapping[str, Draw], slots: Mapping[str, Sequence[int]]) -> None:
-        self._draws, self._slots = draws, slots
+    def __init__(
+        self,
+        draws: Mapping[str, Draw],
+        slots: Mapping[str, Sequence[int]],
+        since: Mapping[str, int] | None = None,
+    ) -> None:
+        self._draws, self._slots, self._since = draws, slots, since or {}
 
     def __getitem__(self, step: int) -> dict[str, dict[str, Tensor]]:
         batch = {}
         for domain, draw in self._draws.items():
+            if step < self._since.get(domain, 0):
+                continue
             patches = [draw(step, slot) for slot in self._slots[domain]]
             batch[domain] = {
                 name: torch.from_numpy(np.stack([patch[name] for patch in patches]))
@@ -292,9 +300,9 @@ def on_high_grid(plane: NDArray, rows: slice, columns: slice, scale: int) -> NDA
 def _reach(scan: Scan, planes: int) -> int:
     """Slices that a stack around a slice needs, to either side: its planes, and then some more.
 
-    A cubic spline's weights fall by 0.27 from slice to slice, to 0.0004 after six.
+    A cubic spline's weights fall by 0.27 from slice to slice, to 0.005 after four.
     """
-    return 6 + math.ceil((planes // 2) * scan.spacing[1] / scan.spacing[0])
+    return 4 + math.ceil((planes // 2) * scan.spacing[1] / scan.spacing[0])
 
 
 def _place(plane: NDArray, size: int, coin: np.random.Generator) -> tuple[slice, slice]:

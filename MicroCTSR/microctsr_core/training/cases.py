@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -110,8 +111,13 @@ class Scan:
     @property
     def array(self) -> NDArray[np.float16]:
         """The values, mapped: they are read when they are looked at."""
-        array: NDArray[np.float16] = np.load(self.path, mmap_mode="r")
-        return array
+        return _mapped(self.path)
+
+
+@lru_cache(maxsize=256)  # each holds an open file
+def _mapped(path: Path) -> NDArray[np.float16]:
+    array: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    return array
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ _PAPER_RESNET = NetworkSettings(
 _COMPACT = NetworkSettings(
     "compact",
     {
-        "in_slices": 5,
+        "in_slices": 7,
         "scale": 8,
         "width": 64,
         "blocks": 8,

@@ -28,8 +28,8 @@ from .regridding import Regridded
 from .simulation import REACH, Setting, simulate
 
 # The point spread draws from so many standard deviations around the field of view; what lies
-# further weighs less than 2 %.
-_MARGIN_SIGMAS = 2.5
+# further weighs less than 5 %.
+_MARGIN_SIGMAS = 2.0
 _DENOISING_REACH = 4
 
 

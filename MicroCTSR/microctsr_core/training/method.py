@@ -26,11 +26,13 @@ class Method(nn.Module):
         up: the generator that a model package will hold (the paper's G_L).
         generators, judges: networks of the two turns of a step; without judges there is one turn.
         alone: share of the run in which the generators learn without the judges.
+        later: domains that nothing is learned from in that share.
         pool: generated images kept to show the judges again, over all slots together.
     """
 
     up: nn.Module
     alone: float = 0.0
+    later: Sequence[str] = ()
     pool: int = 0
 
     @property

@@ -138,7 +138,7 @@ class Trainer:
             Diverged: a gradient is not finite; no weight was changed by it.
         """
         started = time.monotonic()
-        alone = self.step < self.method.alone * self.config.steps
+        alone = self.step < self._alone_until
         self._set_rates()
         totals: dict[str, Tensor] = {}
         seen = []
@@ -199,8 +199,9 @@ class Trainer:
         draws = draws_of(self.config, domains)
         if workers is None:
             workers = 4 if self.fabric.device.type == "cuda" else 0
+        since = dict.fromkeys(self.method.later, self._alone_until)
         loader = DataLoader(
-            Batches(draws, self.slots),
+            Batches(draws, self.slots, since),
             batch_size=None,
             sampler=range(self.step, self.config.steps),
             num_workers=workers,
@@ -208,6 +209,11 @@ class Trainer:
             persistent_workers=False,
         )
         return iter(loader)
+
+    @property
+    def _alone_until(self) -> int:
+        """The first step at which the judges learn too."""
+        return math.ceil(self.method.alone * self.config.steps)
 
     def _is_own(self, key: str) -> bool:
         """Whether this process fills the slot whose pool has that key."""
