@@ -10,7 +10,7 @@ import yaml
 
 from microctsr_core import MicroCTSRError
 from microctsr_core.training.checks import check_config
-from microctsr_core.training.config import PRESETS, load_config
+from microctsr_core.training.presets import PRESETS, load_config
 
 SMALL = {
     "cyclegan compact": {

@@ -1,16 +1,13 @@
-"""What decides a run: presets for each method, changed by a YAML file, checked key by key."""
+"""What decides a run, and within which bounds."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from ..errors import MicroCTSRError
 from .domains import DataSettings
 
 Method: TypeAlias = Literal["cyclegan", "unet", "srgan"]
@@ -249,135 +246,6 @@ class Config:
         return _plain(asdict(self))
 
 
-_PAPER_BATCH = BatchSettings(size=5, patch=256, stride=128, patches=5000)
-_PAPER_RATES = OptimiserSettings()
-_PAPER_DATA = DataSettings(intensity="zscore_unit")
-_COMPACT_RATES = OptimiserSettings(
-    rate=4e-4,
-    judge_rate=2e-4,
-    betas=(0.9, 0.99),
-    judge_betas=(0.5, 0.9),
-    schedule="cosine",
-    rise=200,
-    average_decay=0.998,
-    clip=1.0,
-)
-_PAPER_RESNET = NetworkSettings(
-    "resnet", {"filters": 64, "blocks": 9, "dropout": "element", "dropout_rate": 0.5}
-)
-_COMPACT = NetworkSettings(
-    "compact",
-    {
-        "in_slices": 7,
-        "scale": 8,
-        "width": 64,
-        "blocks": 8,
-        "upsampling": [40, 24, 16],
-        "dropout_blocks": 4,
-        "dropout_rate": 0.2,
-    },
-)
-
-PRESETS: dict[tuple[Method, Preset], Config] = {
-    ("cyclegan", "paper"): Config(
-        "cyclegan",
-        "paper",
-        _PAPER_RESNET,
-        _PAPER_BATCH,
-        CycleLosses(),
-        epochs=50,
-        steps_per_epoch=1000,
-        optimiser=_PAPER_RATES,
-        data=_PAPER_DATA,
-        validation=ValidationSettings(cases=1, slices=1, edge=32, samples=2),
-    ),
-    ("cyclegan", "compact"): Config(
-        "cyclegan",
-        "compact",
-        _COMPACT,
-        BatchSettings(size=6, low_size=2, patch=192),
-        AcrossLosses(),
-        epochs=20,
-        steps_per_epoch=250,
-        optimiser=_COMPACT_RATES,
-        augmentation=AugmentationSettings(scan_noise=1.4, noisy_from=0.45),
-    ),
-    ("unet", "paper"): Config(
-        "unet",
-        "paper",
-        NetworkSettings("unet", {"channels": [64, 128, 256, 512], "strides": [2, 2, 2]}),
-        _PAPER_BATCH,
-        PairLosses(),
-        epochs=50,
-        steps_per_epoch=1000,
-        optimiser=_PAPER_RATES,
-        data=_PAPER_DATA,
-        validation=ValidationSettings(cases=1, slices=1, edge=32, samples=2),
-    ),
-    ("unet", "compact"): Config(
-        "unet",
-        "compact",
-        NetworkSettings("unet", {"channels": [16, 32, 64, 128], "strides": [2, 2, 2]}),
-        BatchSettings(size=4, patch=192),
-        PairLosses(),
-        epochs=12,
-        steps_per_epoch=250,
-        optimiser=_COMPACT_RATES,
-    ),
-    ("srgan", "paper"): Config(
-        "srgan",
-        "paper",
-        NetworkSettings("srresnet", {"width": 64, "blocks": 16}),
-        _PAPER_BATCH,
-        SRGANLosses(),
-        epochs=50,
-        steps_per_epoch=1000,
-        optimiser=_PAPER_RATES,
-        data=_PAPER_DATA,
-        validation=ValidationSettings(cases=1, slices=1, edge=32, samples=2),
-    ),
-    ("srgan", "compact"): Config(
-        "srgan",
-        "compact",
-        NetworkSettings("srresnet", {"width": 32, "blocks": 8}),
-        BatchSettings(size=4, patch=192),
-        SRGANLosses(judge_filters=32, judge_layers=2),
-        epochs=12,
-        steps_per_epoch=250,
-        optimiser=_COMPACT_RATES,
-    ),
-}
-
-
-def load_config(
-    method: Method = "cyclegan", preset: Preset = "compact", path: Path | None = None
-) -> Config:
-    """A preset, with the entries that a YAML file changes.
-
-    Args:
-        method: ``cyclegan``, ``unet`` or ``srgan``.
-        preset: ``compact`` or ``paper``.
-        path: YAML file whose entries are named as the fields of :class:`Config`.
-
-    Raises:
-        MicroCTSRError: the file cannot be read, or an entry is unknown or not valid; names it.
-    """
-    for value, choices in ((method, get_args(Method)), (preset, get_args(Preset))):
-        if value not in choices:
-            raise MicroCTSRError(f"{value!r} is none of the choices {', '.join(choices)}.")
-    config = PRESETS[method, preset]
-    return config if path is None else _changed(config, _read_yaml(path), str(path))
-
-
-def changed(config: Config, **entries: Any) -> Config:
-    """A configuration with other entries, checked; nested ones as dictionaries.
-
-    Raises:
-        MicroCTSRError: an entry is unknown or not valid; names it.
-    """
-    return _changed(config, entries, "The configuration")
-
-
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
     """The first key, as ``optimiser.rate``, whose values differ between two configurations."""
     for key in sorted({*one, *other}):
@@ -397,123 +265,6 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
-
-
-def _changed(config: Config, entries: Mapping[str, Any], name: str) -> Config:
-    for key in ("method", "preset"):
-        if entries.get(key, getattr(config, key)) != getattr(config, key):
-            raise MicroCTSRError(
-                f"{name}: {key} is {entries[key]!r}, but the run's is {getattr(config, key)!r}; "
-                f"give --{key} {entries[key]}."
-            )
-    values = _merged(config.to_dict(), entries)
-    network = entries.get("network")
-    if isinstance(network, Mapping) and network.get("name", config.network.name) != (
-        config.network.name
-    ):
-        values["network"] = network  # another network has other arguments
-    # Apart, so that a message speaks of this method's losses and not of every method's.
-    losses = validated(type(config.losses), values.pop("losses"), f"{name}: losses")
-    checked: Config = validated(Config, {**values, "losses": losses}, f"{name}: ")
-    return checked
-
-
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(old[key], value)
-        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
-        else value
-        for key, value in new.items()
-    }
-    return {**old, **both}
-
-
-def validated(kind: Any, values: Any, name: str, strict: bool = False) -> Any:
-    """Values as what a type makes of them.
-
-    Args:
-        kind: a dataclass, or another type that pydantic knows.
-        values: of an entry, or of all entries under it.
-        name: what a message calls it.
-        strict: a number written as text is none.
-
-    Raises:
-        MicroCTSRError: names the entry that is not valid, and what is wrong with it.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind).validate_python(values, strict=strict)
-    except ValidationError as error:
-        # Of a choice between kinds, the one that the value went furthest into.
-        first = max(error.errors(), key=lambda each: len(each["loc"]))
-    unknown = first["type"] == "unexpected_keyword_argument"
-    place = _place(name, first["loc"], unknown)
-    if unknown:
-        raise MicroCTSRError(f"{place} is no entry of a configuration; correct it.")
-    raise MicroCTSRError(f"{place} is not valid ({_reason(first)}); correct it.")
-
-
-def _place(name: str, loc: tuple[int | str, ...], unknown: bool) -> str:
-    """The dotted key of an error, without the kinds that pydantic tells choices apart by."""
-    parts = [str(part) for part in loc if isinstance(part, int) or part.isidentifier()]
-    if unknown and not str(loc[-1]).isidentifier():
-        parts.append(repr(loc[-1]))
-    key = ".".join(parts)
-    if name.endswith(" "):
-        return f"{name}{key}" if key else name.rstrip(": ")
-    return f"{name}.{key}" if key else name
-
-
-def _reason(error: Any) -> str:
-    """What pydantic finds wrong, as a part of a sentence, with a short value as it stands."""
-    reason = " ".join(error["msg"].removeprefix("Value error, ").split()).rstrip(".")
-    reason = re.sub(r" or an instance of \w+", "", reason)
-    reason = reason.replace("an instance of Sequence", "a list")
-    if error["type"] != "value_error":
-        reason = reason[0].lower() + reason[1:]
-    value = error["input"]
-    return f"{reason}, not {value!r}" if isinstance(value, int | float | str) else reason
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MicroCTSRError(f"{path} cannot be read ({error.strerror}); check --config.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = " ".join(str(error).split())
-        raise MicroCTSRError(f"{path} is not valid YAML ({place}); correct the file.") from None
-    if entries is None:
-        return {}
-    if not isinstance(entries, dict):
-        raise MicroCTSRError(f"{path} holds no entries such as `epochs: 20`; correct the file.")
-    try:
-        _check_numbers(entries, str(path), ())
-    except RecursionError:
-        raise MicroCTSRError(f"{path} has an entry that contains itself; correct it.") from None
-    return entries
-
-
-def _check_numbers(value: Any, name: str, place: tuple[str, ...]) -> None:
-    """Find numbers such as 1e-4, which YAML takes for text."""
-    if isinstance(value, Mapping):
-        for key, entry in value.items():
-            _check_numbers(entry, name, (*place, str(key)))
-    elif isinstance(value, list):
-        for number, entry in enumerate(value):
-            _check_numbers(entry, name, (*place, str(number)))
-    elif isinstance(value, str):
-        found = re.fullmatch(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)", value)
-        if found:
-            whole, fraction, sign, exponent = found.groups("")
-            written = f"{whole}{fraction if len(fraction) > 1 else '.0'}e{sign or '+'}{exponent}"
-            raise MicroCTSRError(
-                f"{name}: {'.'.join(place)} is {value!r}, which YAML takes for text; "
-                f"write {written}."
-            )
 
 
 def _plain(value: Any) -> Any:

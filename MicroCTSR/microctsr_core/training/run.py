@@ -17,9 +17,10 @@ from ..io.atomic import check_output
 from .batches import large_enough
 from .checkpoint import read_checkpoint, write_checkpoint
 from .checks import check_config
-from .config import Config, load_config
+from .config import Config
 from .domains import Domains, prepare
 from .journal import LAST, Journal
+from .presets import load_config
 from .trainer import Machine, Trainer
 from .watch import Watch
 
