@@ -25,6 +25,7 @@ from microctsr_core.phantom import (
     render,
     write_cases,
 )
+from microctsr_core.phantom.air_cells import ANTRUM_MM
 from microctsr_core.phantom.cochlea import Spiral
 
 
@@ -108,8 +109,8 @@ def test_ear_canal_is_bent_narrowest_in_its_bony_part_and_higher_than_wide():
 
 def test_air_cells_are_smaller_near_the_antrum():
     ear = Ear(3)
-    place = ear._unfolded(ear._cells.data)
-    distance = np.linalg.norm(place - ear._ANTRUM, axis=1)
+    place = ear.cells.centres
+    distance = np.linalg.norm(place - ANTRUM_MM, axis=1)
     nearest = cKDTree(place).query(place, k=2)[0][:, 1]
     assert np.median(nearest[distance < 5]) < 0.7 * np.median(nearest[distance > 12])
 

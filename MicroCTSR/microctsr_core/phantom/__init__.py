@@ -1,9 +1,10 @@
 """Phantom ears with known truth, and the scanners that image them."""
 
-from .anatomy import LABELS, Ear
+from .anatomy import Ear
 from .cases import Case, make_case, write_cases
 from .render import View, render
 from .scanners import SCALE, ClinicalScanner, MicroScanner
+from .tissue import LABELS
 from .unseen import UnseenScanner
 
 __all__ = [

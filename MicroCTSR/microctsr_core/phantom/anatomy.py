@@ -2,80 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
-import torch
-from scipy.spatial import cKDTree
 
-from .cochlea import Spiral, cochlea_fields
-from .shapes import (
-    Field,
-    Noise,
-    capsule,
-    disc,
-    ellipsoid,
-    smooth_union,
-    torus,
-    tube,
-)
-
-LABELS = {
-    "outside air": 0,
-    "soft tissue": 1,
-    "brain": 2,
-    "cortical bone": 3,
-    "trabecular bone": 4,
-    "marrow": 5,
-    "mastoid cell": 6,
-    "otic capsule": 7,
-    "middle ear": 8,
-    "ear canal": 9,
-    "ossicle": 10,
-    "nerve or vessel": 11,
-    "internal auditory canal": 12,
-    "vestibule": 13,
-    "lateral canal": 14,
-    "superior canal": 15,
-    "posterior canal": 16,
-    "scala tympani": 17,
-    "scala vestibuli": 18,
-    "modiolus": 19,
-    "osseous spiral lamina": 20,
-    "basilar membrane": 21,
-    "fat": 22,
-}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What is painted where `distance` (mm) is negative: label, and HU = level + spread * texture.
-
-    With `sheet`, the layer is only `half_mm` thick on each side of the surface sheet = 0, so that
-    lamellae thinner than the grid of the fields stay whole. With `fade_mm`, it fades in over that
-    width, as one kind of bone passes into another.
-    """
-
-    label: str
-    distance: Field
-    level_hu: float
-    spread_hu: float = 0.0
-    sheet: Field | None = None
-    half_mm: float = 0.0
-    fade_mm: float = 0.0
-
-
-@dataclass(frozen=True)
-class Tissue:
-    """Layers in painting order, and the texture (mean 0, SD 1) that varies within each."""
-
-    layers: list[Layer] = field(default_factory=list)
-    texture: Field | None = None
-
-
-def _unit(vector: tuple[float, float, float] | np.ndarray) -> np.ndarray:
-    vector = np.asarray(vector, float)
-    return vector / np.linalg.norm(vector)
+from .air_cells import ANTRUM_MM, AirCells
+from .labyrinth import Labyrinth
+from .shapes import Field, Noise, capsule, disc, ellipsoid, smooth_union, tube, unit
+from .tissue import Layer, Tissue
 
 
 class Ear:
@@ -90,22 +22,7 @@ class Ear:
         g = np.random.default_rng([seed, 0])
         self.noise = Noise(g)
         self.left = bool(g.random() < 0.5)
-        self.spiral = Spiral.draw(g)
-        self.axis = _unit(np.array([-0.55, -0.8, -0.25]) + g.normal(0, 0.08, 3))
-        self.cochlea_centre = np.array([2.2, -4.6, -1.6]) + g.normal(0, 0.25, 3)
-        self.septum_mm = g.uniform(0.15, 0.3)
-        self.lamina_half_mm = g.uniform(0.04, 0.075)
-        self.lumen_mm = g.normal(0.48, 0.06, 3).clip(0.36, 0.62)
-        self.ring_mm = np.array([2.6, 3.25, 3.2]) * g.normal(1, 0.05)
-        tilt = g.normal(0, 0.06, (3, 3))
-        self.canal_normals = [
-            _unit(np.array(normal) + tilt[n])
-            for n, normal in enumerate([(0.05, 0.4, 0.9), (0.72, -0.69, 0.05), (0.69, 0.72, 0.0)])
-        ]
-        self.canal_centres = np.array(
-            [[-2.5, 1.2, 0.9], [-0.6, -0.6, 3.0], [-0.9, 2.7, 0.1]]
-        ) + g.normal(0, 0.15, (3, 3))
-        self.vestibule_mm = np.array([1.35, 2.3, 1.9]) * g.normal(1, 0.06, 3)
+        self.labyrinth = Labyrinth(g, self.noise)
         self.iac_radius_mm = g.uniform(1.9, 2.8)
         self.otic_mm = g.uniform(1.0, 1.7)
         self.otic_hu = g.uniform(1750, 2200)
@@ -116,7 +33,7 @@ class Ear:
         self.trabecular_threshold = g.uniform(-0.4, 1.4)
         self.dense_mm = self.otic_mm + g.uniform(0, 5)
         self.pneumatised_mm = g.uniform(-6, 3)
-        self.cell_wall_mm = g.uniform(0.07, 0.2)
+        cell_wall_mm = g.uniform(0.07, 0.2)
         self.fluid_hu = g.uniform(0, 20)
         self.ossicle_hu = g.normal(1350, 200)
         self.wobble = g.normal(0, 0.8, 6)
@@ -125,51 +42,15 @@ class Ear:
         self.channel_mm = g.uniform(0.05, 0.2)
         # A quarter of the ears hold fluid or swollen mucosa; most only low in the cavity.
         self.effusion_mm = g.uniform(-4.5, 3.0) if g.random() < 0.25 else None
-        self.opaque_share = g.uniform(0, 0.5) if self.effusion_mm is not None else 0.0
-        centres = self._draw_cells(g, pitch_mm=g.uniform(0.9, 1.7))
-        self._cells = cKDTree(centres)
-        # Whole cells are there or not, so the border of pneumatisation is as uneven as they are.
-        place = self._unfolded(centres).astype(np.float32)
-        front = place[:, 0] - self.pneumatised_mm - 0.25 * (place[:, 1] - 3)
-        front += 2.5 * self.noise(place, 9.0, 11) + g.normal(0, 0.8, len(place))
-        self._cell_is_open = front < 0
-        self._cell_is_opaque = g.random(len(place)) < self.opaque_share
-
-    # Air cells grow out of the antrum: small around it, longer and larger away from it.
-    _ANTRUM = np.array([-7.5, 2.5, 4.4], np.float32)
-    _GROWTH_MM = 8.0
-
-    @classmethod
-    def _folded(cls, points: Field) -> tuple[Field, Field]:
-        """Points where all cells have one size, and how many mm one mm is there."""
-        offset = points - cls._ANTRUM
-        distance = np.sqrt(np.einsum("...c,...c", offset, offset)) + np.float32(1e-3)
-        ratio = cls._GROWTH_MM * np.log1p(distance / cls._GROWTH_MM) / distance
-        # Between the scales along the ray and across it.
-        scale = 0.5 * (ratio + 1 / (1 + distance / cls._GROWTH_MM))
-        return (offset * ratio[..., None]).astype(np.float32), scale.astype(np.float32)
-
-    @classmethod
-    def _unfolded(cls, folded: Field) -> Field:
-        """The points that `_folded` brings to `folded`."""
-        distance = np.linalg.norm(folded, axis=-1, keepdims=True) + 1e-6
-        grown = cls._GROWTH_MM * np.expm1(distance / cls._GROWTH_MM)
-        return np.asarray(folded * (grown / distance) + cls._ANTRUM)
-
-    @staticmethod
-    def _draw_cells(g: np.random.Generator, pitch_mm: float) -> Field:
-        """Folded centres of mastoid cells: a jittered, thinned lattice, so that sizes differ."""
-        steps = np.arange(-13.5, 13.5, pitch_mm)
-        lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-        lattice = lattice[g.random(len(lattice)) < 0.7]
-        return np.asarray(lattice + g.uniform(-0.5, 0.5, lattice.shape) * pitch_mm)
+        opaque_share = g.uniform(0, 0.5) if self.effusion_mm is not None else 0.0
+        self.cells = AirCells(g, self.noise, self.pneumatised_mm, cell_wall_mm, opaque_share)
 
     def tissue(self, points: Field) -> Tissue:
         """All layers at points (..., 3) of the ear's frame, in painting order."""
         noise = self.noise
         warped = points + 0.07 * np.stack([noise(points, 1.6, c) for c in (0, 1, 2)], -1)
         texture = 0.75 * noise(points, 3.5, 3) + 0.5 * noise(points, 0.8, 4)
-        labyrinth = self._labyrinth(warped)
+        labyrinth = self.labyrinth.layers(warped, self.fluid_hu)
         fluid = labyrinth[0].distance
         for layer in labyrinth[1:5]:
             fluid = np.minimum(fluid, layer.distance)
@@ -237,7 +118,7 @@ class Ear:
             axis=0,
         )
         walled = np.max([inner, clear_of_capsule, 1.0 - canal], axis=0)
-        cells, opaque = self._mastoid_cells(points, walled)
+        cells, opaque = self.cells.distances(points, walled)
         dense = self.cortex_hu
         compact_hu = 0.5 * (dense + self.otic_hu)
         return [
@@ -255,23 +136,6 @@ class Ear:
             Layer("mastoid cell", cells, -990),
             Layer("soft tissue", opaque, 25, 10),
         ]
-
-    def _mastoid_cells(self, points: Field, walled: Field) -> tuple[Field, Field]:
-        """Distances to air cells and to those filled with fluid, all within `walled`."""
-        cells, opaque = walled.astype(np.float32), walled.astype(np.float32)
-        near = walled < 0.5  # elsewhere there is no cell to look for
-        points, walled, n = points[near], walled[near], self.noise
-        bent = points + 0.2 * np.stack([n(points, 1.3, c) for c in (12, 13, 14)], -1)
-        folded, scale = self._folded(bent)
-        distances, nearest = self._cells.query(folded, k=2, workers=torch.get_num_threads())
-        wall = self.cell_wall_mm * (1 + 0.6 * n(points, 3.0, 15)).clip(0.35, 3)
-        inside = wall - (distances[..., 1] - distances[..., 0]) / (2 * scale)
-        closed = np.abs(inside - wall) + wall
-        index = nearest[..., 0]
-        air = np.where(self._cell_is_open[index], inside, closed)
-        filled = np.where(self._cell_is_opaque[index], air, closed)
-        cells[near], opaque[near] = np.maximum(air, walled), np.maximum(filled, walled)
-        return cells, opaque
 
     def _ear_canal(self, points: Field) -> Field:
         """Distance to the ear canal, a lying S with its isthmus within the bony part."""
@@ -296,13 +160,13 @@ class Ear:
             ellipsoid(points, (-6.0, -0.4, 4.2), (2.4, 3.4, 2.6)),
             1.0,
         )
-        antrum = ellipsoid(points, self._ANTRUM, (2.2, 3.2, 2.2))
+        antrum = ellipsoid(points, ANTRUM_MM, (2.2, 3.2, 2.2))
         cavity = np.maximum(smooth_union(cavity, antrum, 1.0) + rough, 0.75 - fluid)
         niche = capsule(points, (-3.6, -1.4, 0.1), (-1.35, -0.4, 0.0), (1.3, 0.95))
         drum = np.maximum(
             disc(points, (-7.2, -3.8, -2.0), (0.85, -0.3, -0.35), 4.6, 3.0), -canal - 4.4
         )
-        drum_normal = _unit((0.85, -0.3, -0.35)).astype(np.float32)
+        drum_normal = unit((0.85, -0.3, -0.35)).astype(np.float32)
         drum_height = (points - np.array([-7.2, -3.8, -2.0], np.float32)) @ drum_normal
         tensor = tube(
             points, np.array([[0.5, -9.5, -1.0], [-3.4, -4.6, 1.2], [-5.9, -3.3, 0.6]]), 0.32
@@ -348,14 +212,14 @@ class Ear:
             incus, capsule(warped, (-6.2, -0.2, 3.2), (-6.4, 2.0, 3.3), (0.8, 0.4)), 0.4
         )
         plate, tip = np.array([-1.75, -0.5, 0.0]), np.array([-4.1, -1.25, -0.4])
-        side = _unit((0.3, -0.9, 0.2)) * 1.05
+        side = unit((0.3, -0.9, 0.2)) * 1.05
         crura = np.minimum(
             tube(warped, np.array([tip, (tip + plate) / 2 + side, plate + side]), 0.17),
             tube(warped, np.array([tip, (tip + plate) / 2 - side, plate - side]), 0.17),
         )
         stapes = np.minimum(crura, capsule(warped, tip, tip, 0.42))
         footplate = ellipsoid(points, plate, (1.2, 1.5, 0.85))
-        normal = _unit(tip - plate)
+        normal = unit(tip - plate)
         plate_height = (points - plate.astype(np.float32)) @ normal.astype(np.float32)
         hu = self.ossicle_hu
         return [
@@ -367,7 +231,8 @@ class Ear:
 
     def _vessels(self, warped: Field) -> list[Layer]:
         """Carotid, jugular bulb, facial nerve, and the internal auditory canal with its nerves."""
-        fundus = self.cochlea_centre - 2.9 * self.axis + np.array([0.5, 0.4, 0.4])
+        inner = self.labyrinth
+        fundus = inner.cochlea_centre - 2.9 * inner.axis + np.array([0.5, 0.4, 0.4])
         porus = fundus + np.array([11.5, 3.2, 0.6])
         r = self.iac_radius_mm
         iac = capsule(warped, fundus + 0.6 * r * np.array([0.9, 0.3, 0]), porus, (0.7 * r, 1.3 * r))
@@ -383,7 +248,7 @@ class Ear:
         )
         # The subarcuate canal passes through the arc of the superior canal; the vestibular
         # aqueduct is a slit from the vestibule to the posterior face.
-        arc, through = self.canal_centres[1], self.canal_normals[1]
+        arc, through = inner.canal_centres[1], inner.canal_normals[1]
         subarcuate = tube(warped, np.array([arc + 5 * through, arc, arc - 2.5 * through]), 0.3)
         aqueduct = tube(warped, np.array([[0.8, 2.2, 1.4], [1.6, 4.2, 1.6], [3.4, 9.0, -1.5]]), 0.3)
         return [
@@ -393,48 +258,4 @@ class Ear:
             Layer("nerve or vessel", facial, 40, 4),
             Layer("internal auditory canal", iac, 12, 3),
             Layer("nerve or vessel", nerve, 34, 3),
-        ]
-
-    def _labyrinth(self, points: Field) -> list[Layer]:
-        """Fluid spaces with the solid parts inside them; the first five entries are fluid."""
-        e_z = self.axis
-        towards = -self.cochlea_centre - e_z * (-self.cochlea_centre @ e_z)
-        e_x = _unit(towards)
-        frame = np.stack([e_x, np.cross(e_z, e_x), e_z], -1).astype(np.float32)
-        local = (points - self.cochlea_centre.astype(np.float32)) @ frame
-        cochlea = cochlea_fields(self.spiral, local, self.septum_mm)
-        wall_radius, wall_height = self.spiral.wall(0.0)
-        start = self.cochlea_centre + frame @ np.array([wall_radius - 1.1, 0.0, wall_height])
-        uneven = 1 + 0.12 * self.noise(points, 3.0, 23)
-        canals = [
-            torus(points, centre, normal, ring, lumen * uneven)
-            for centre, normal, ring, lumen in zip(
-                self.canal_centres, self.canal_normals, self.ring_mm, self.lumen_mm, strict=True
-            )
-        ]
-        vestibule = smooth_union(
-            ellipsoid(points, (0.1, 0.4, 0.3), self.vestibule_mm),
-            capsule(points, (0, -0.5, -0.3), start, (0.95, 0.75)),
-            0.5,
-        )
-        for canal, ampulla in zip(
-            canals, [(-1.7, -1.2, 1.0), (-1.2, -1.4, 1.6), (0.2, 2.4, -1.7)], strict=True
-        ):
-            swelling = np.maximum(ellipsoid(points, ampulla, (0.85, 0.85, 0.85)), canal - 0.4)
-            np.minimum(vestibule, swelling, out=vestibule)
-        duct, level, hu = cochlea.duct, cochlea.level, self.fluid_hu
-        lamina = np.maximum(duct - 0.05, (cochlea.across - cochlea.lamina_end) * 1.0)
-        membrane = np.maximum(duct, np.where(cochlea.lamina_end > 0, -1.0, 1.0)).astype(np.float32)
-        bony_axis = np.maximum(cochlea.modiolus, -duct + 0.02)
-        return [
-            Layer("lateral canal", canals[0], hu),
-            Layer("superior canal", canals[1], hu),
-            Layer("posterior canal", canals[2], hu),
-            Layer("vestibule", vestibule, hu),
-            Layer("scala vestibuli", duct, hu),
-            Layer("scala tympani", np.maximum(duct, level), hu),
-            Layer("modiolus", bony_axis, 950, 120),
-            Layer("nerve or vessel", np.maximum(cochlea.nerve, -duct + 0.12), 60, 10),
-            Layer("basilar membrane", membrane, 90, 0, level, 0.02),
-            Layer("osseous spiral lamina", lamina, 1150, 60, level, self.lamina_half_mm),
         ]

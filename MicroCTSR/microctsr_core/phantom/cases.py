@@ -20,9 +20,10 @@ from scipy.spatial.transform import Rotation
 from ..errors import MicroCTSRError
 from ..io import write_volume
 from ..volume import Volume
-from .anatomy import LABELS, Ear
+from .anatomy import Ear
 from .render import REGIONS, View, render
 from .scanners import SCALE, ClinicalScanner, MicroScanner
+from .tissue import LABELS
 
 SPACING_RANGE_MM = (0.15, 0.35)
 """Voxel sizes of the clinical scanner, from cone-beam CT to bone-kernel CT."""

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 from torch.nn import functional
 
 from ..volume import Volume
-from .anatomy import LABELS, Ear, Layer
+from .anatomy import Ear
+from .tissue import LABELS, Layer
 
 # Fields are evaluated about this finely: distances are smooth, so linear interpolation between
 # them places a wall of half a millimetre radius within 3 micrometres.

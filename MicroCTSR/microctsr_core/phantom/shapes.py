@@ -16,6 +16,12 @@ from torch.nn import functional
 Field = NDArray[np.float32]
 
 
+def unit(vector: ArrayLike) -> NDArray[np.float64]:
+    """A direction as a vector of length 1."""
+    vector = np.asarray(vector, float)
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
 def _length(vectors: Field) -> Field:
     return np.sqrt(np.einsum("...c,...c", vectors, vectors))
 
