@@ -20,7 +20,7 @@ SMALL = {
     "epochs": 2,
     "steps_per_epoch": 500,
     "batch": {"size": 4, "low_size": 2, "patch": 192},
-    "network": {"arguments": {"width": 40, "blocks": 5, "upsampling": [28, 18, 12]}},
+    "network": {"arguments": {"width": 40, "blocks": 5, "upsampling": [24, 12]}},
     "losses": {"alone": 0.6},
     "optimiser": {"rise": 50, "average_decay": 0.99},
     "validation": {"cases": 1, "slices": 1, "edge": 24, "samples": 1},

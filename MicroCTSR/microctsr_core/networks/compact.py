@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import drawn_masks, masked
+from .dropout import masked
 from .subpixel import cubic, radius_above, start_quietly
 
 
@@ -35,17 +35,18 @@ class CompactGenerator(nn.Module):
 
     The input is a stack of `in_slices` planes one in-plane voxel apart around the output plane,
     interpolated from the scan where its slices lie further apart. All residual blocks work on this
-    low grid; sub-pixel convolutions (Shi et al. 2016) then double the grid until `scale` is
-    reached, and the result is added to the cubic interpolation of the middle plane. There are no
-    normalisation layers, so nothing depends on the statistics of a tile. Channel dropout sits in
+    low grid; sub-pixel convolutions (Shi et al. 2016) then double the grid for every entry of
+    `upsampling`, and a last one makes what is left of `scale` at once: the finest pixels are finer
+    than what a scan can tell of, and a layer of features on their grid costs much and adds nothing.
+    The result is added to the cubic interpolation of the middle plane. There are no normalisation layers, so nothing depends on the statistics of a tile. Channel dropout sits in
     the last `dropout_blocks` blocks only: what lies ahead of them is computed once for all passes.
 
     Parameters
     ----------
     in_slices : odd number of planes read.
-    scale : in-plane factor, a power of two.
+    scale : in-plane factor, a multiple of two to the number of doublings.
     width, blocks : channels and number of residual blocks on the low grid.
-    upsampling : channels after each doubling of the grid; one entry per factor of two.
+    upsampling : channels after each doubling of the grid.
     dropout_blocks : how many of the last blocks hold a dropout site.
     dropout_rate : share of channels dropped in a pass.
     skip : whether the cubic interpolation is added; without it, it would have to be learned.
@@ -53,21 +54,22 @@ class CompactGenerator(nn.Module):
 
     def __init__(
         self,
-        in_slices: int = 5,
+        in_slices: int = 7,
         scale: int = 8,
         width: int = 64,
-        blocks: int = 8,
-        upsampling: Sequence[int] = (40, 24, 16),
+        blocks: int = 10,
+        upsampling: Sequence[int] = (32, 16),
         dropout_blocks: int = 4,
         dropout_rate: float = 0.2,
         skip: bool = True,
     ) -> None:
         super().__init__()
-        if in_slices % 2 == 0 or scale != 2 ** len(upsampling) or not 0 < dropout_blocks <= blocks:
+        self.last_factor, remainder = divmod(scale, 2 ** len(upsampling))
+        if in_slices % 2 == 0 or remainder or scale < 1 or not 0 < dropout_blocks <= blocks:
             raise ValueError(
-                f"compact needs an odd in_slices (got {in_slices}), scale {scale} = 2 to the "
-                f"number of upsampling entries {list(upsampling)}, and 1 to {blocks} dropout "
-                f"blocks (got {dropout_blocks})."
+                f"compact needs an odd in_slices (got {in_slices}), a scale (got {scale}) that is "
+                f"a multiple of 2 to the number of upsampling entries {list(upsampling)}, and 1 to "
+                f"{blocks} dropout blocks (got {dropout_blocks})."
             )
         self.in_slices = in_slices
         self.scale = scale
@@ -80,7 +82,7 @@ class CompactGenerator(nn.Module):
         self.doublings = nn.ModuleList(
             nn.Conv2d(before, 4 * after, 3, padding=1) for before, after in pairwise(channels)
         )
-        self.last = nn.Conv2d(channels[-1], 1, 3, padding=1)
+        self.last = nn.Conv2d(channels[-1], self.last_factor**2, 3, padding=1)
         start_quietly(self.doublings, self.last)
 
     @property
@@ -103,17 +105,12 @@ class CompactGenerator(nn.Module):
             features = block(features, mask)
         for doubling in self.doublings:
             features = functional.relu(functional.pixel_shuffle(doubling(features), 2))
-        added = self.last(features)
+        added = functional.pixel_shuffle(self.last(features), self.last_factor)
         if not self.skip:
             return added
         middle = x[:, self.in_slices // 2 : self.in_slices // 2 + 1]
         return cubic(middle, self.scale) + added
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale·H, scale·W).
-
-        In training mode without masks, every sample draws its own channels to drop.
-        """
-        if masks is None and self.training:
-            masks = drawn_masks(self.dropout_channels, self.dropout_rate, len(x), x.device)
+        """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale·H, scale·W)."""
         return self.decode(self.encode(x), x, masks)

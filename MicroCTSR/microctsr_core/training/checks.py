@@ -154,12 +154,10 @@ def _check_role(config: Config, network: Generator) -> None:
 
 def _advice(network: Generator, scale: int) -> str:
     """How ``compact`` gets another scale."""
-    doublings = scale.bit_length() - 1
-    if scale != 2**doublings:
-        return f"its scale can be a power of two only, so give data.scale: {2**doublings}"
     if network.scale != scale:
-        return f"give scale: {scale} and {doublings} entries of upsampling"
-    return "give in_slices: 5"
+        doublings = (scale & -scale).bit_length() - 1  # how often two divides it
+        return f"give scale: {scale} and no more than {doublings} entries of upsampling"
+    return "give in_slices: 7"
 
 
 def _check_patch(config: Config, network: Generator) -> None:
