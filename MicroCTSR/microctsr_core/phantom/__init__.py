@@ -3,7 +3,7 @@
 from .anatomy import Ear
 from .cases import Case, make_case, write_cases
 from .render import View, render
-from .scanners import SCALE, ClinicalScanner, MicroScanner
+from .scanners import SCALE, ClinicalCT, ClinicalScanner, MicroScanner
 from .tissue import LABELS
 from .unseen import UnseenScanner
 
@@ -11,6 +11,7 @@ __all__ = [
     "LABELS",
     "SCALE",
     "Case",
+    "ClinicalCT",
     "ClinicalScanner",
     "Ear",
     "MicroScanner",

@@ -22,7 +22,7 @@ from ..io import write_volume
 from ..volume import Volume
 from .anatomy import Ear
 from .render import REGIONS, View, render
-from .scanners import SCALE, ClinicalScanner, MicroScanner
+from .scanners import SCALE, ClinicalCT, ClinicalScanner, MicroScanner
 from .tissue import LABELS
 
 SPACING_RANGE_MM = (0.15, 0.35)
@@ -74,7 +74,7 @@ def make_case(
     shape: tuple[int, int, int] = (16, 64, 64),
     region: str = "inner ear",
     turn_specimen: bool = False,
-    scanner: ClinicalScanner | None = None,
+    scanner: ClinicalCT | None = None,
     domain: Domain = "both",
     thick: bool = False,
 ) -> Case:

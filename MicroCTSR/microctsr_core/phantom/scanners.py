@@ -1,7 +1,8 @@
-"""The two scanners that image an ear: a clinical CT (low) and a micro-CT (high)."""
+"""The scanners that image an ear: clinical CTs (low) and micro-CTs (high)."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,58 +18,34 @@ SCALE = 8
 
 
 @dataclass(frozen=True)
-class ClinicalScanner:
-    """A clinical CT: point spread, area sampling, correlated and streaky noise, cupping, HU.
+class ClinicalCT(ABC):
+    """A clinical CT: point spread, area sampling, noise with streaks, cupping, HU.
 
-    psf_sigma_mm : SD of the three-dimensional Gaussian point spread. edge_gain : overshoot of the
-    bone kernel (share of a wider Gaussian that is subtracted). noise_sd_hu : SD of the noise in
-    soft tissue.
-    noise_correlation : width of the grain (SD of the kernel's smoothing, in voxels).
-    noise_direction : how much the grain is drawn out in one direction, 0 to 1: the noise of rays
-    through the most bone. dense_noise : SD of the noise in dense bone over that in soft tissue.
+    psf_sigma_mm : SD of the point spread. noise_sd_hu : SD of the noise in soft tissue.
+    edge_gain : overshoot of the bone kernel (share of a wider point spread that is subtracted).
+    dense_noise : SD of the noise in dense bone over that in soft tissue.
     streak_share : share of that noise (in SD) that lies in streaks. cupping_hu : how much darker
     the middle is.
     slice_mm : slice spacing; the in-plane spacing where None.
+
+    What the point spread and the grain of the noise look like is said by each kind of scanner.
     """
 
     psf_sigma_mm: float
     noise_sd_hu: float
     edge_gain: float = 0.0
-    noise_correlation: float = 1.0
-    noise_direction: float = 0.4
     dense_noise: float = 1.3
     streak_share: float = 0.2
     cupping_hu: float = 20.0
     slice_mm: float | None = None
 
-    @classmethod
-    def draw(
-        cls, generator: np.random.Generator, spacing_mm: float, thick: bool = False
-    ) -> ClinicalScanner:
-        """A scanner as found in hospitals: cone-beam at 0.15 mm to bone-kernel CT at 0.35."""
-        g = generator
-        return cls(
-            psf_sigma_mm=float(g.uniform(*cls.psf_range_mm(spacing_mm))),
-            noise_sd_hu=float(g.uniform(20, 105)),
-            edge_gain=float(g.uniform(0, 0.35)),
-            noise_correlation=float(g.uniform(0.6, 1.3)),
-            noise_direction=float(g.uniform(0, 0.6)),
-            dense_noise=float(g.uniform(1.0, 1.7)),
-            streak_share=float(g.uniform(0, 0.4)),
-            cupping_hu=float(g.uniform(0, 40)),
-            slice_mm=float(spacing_mm * g.uniform(1.5, 2.4)) if thick else None,
-        )
+    @abstractmethod
+    def blur(self, hu: np.ndarray, spacing_mm: float) -> np.ndarray:
+        """Convolve a fine isotropic volume (k, j, i) with the point spread; float32."""
 
-    @staticmethod
-    def psf_range_mm(spacing_mm: float) -> tuple[float, float]:
-        """Least and greatest SD of the point spread of scanners with voxels of this size.
-
-        A contrast of a tenth at 1.6 to 2.3 cycles per mm makes 0.15 to 0.21 mm at 0.15 mm; a head
-        that moves by a voxel meanwhile makes the latter 0.26 mm. 0.31 mm was measured of a bone
-        kernel with voxels of 0.35 mm.
-        """
-        wider = 0.2 * (spacing_mm - 0.15)
-        return 0.142 + wider, 0.27 + wider
+    @abstractmethod
+    def _grain(self, shape: tuple[int, ...], g: np.random.Generator) -> np.ndarray:
+        """Noise (k, j, i) of any SD, as the reconstruction kernel leaves it."""
 
     def parameters(self) -> dict[str, float | None]:
         """The scanner's numbers for case.json."""
@@ -107,19 +84,6 @@ class ClinicalScanner:
         origin = tuple(corner + np.asarray(spacing[::-1]) / 2)
         return Volume(np.clip(low, -1024, 4000).astype(np.float32), spacing, origin)
 
-    @property
-    def gaussians(self) -> tuple[tuple[float, float], ...]:
-        """The point spread as a sum of Gaussians: (weight, standard deviation in mm) of each."""
-        narrow = (1 + self.edge_gain, self.psf_sigma_mm)
-        return (narrow, (-self.edge_gain, 1.7 * self.psf_sigma_mm)) if self.edge_gain else (narrow,)
-
-    def blur(self, hu: np.ndarray, spacing_mm: float) -> np.ndarray:
-        """Convolve a fine isotropic volume with the point spread function."""
-        blurred = np.zeros(hu.shape, np.float32)
-        for weight, sigma_mm in self.gaussians:
-            blurred += weight * gaussian_blur(hu, sigma_mm / spacing_mm)
-        return blurred
-
     def noise(self, low: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Correlated noise of the reconstruction kernel and faint straight streaks."""
         g = generator
@@ -131,24 +95,6 @@ class ClinicalScanner:
         levels = (0.4, 1.0, self.dense_noise)
         local = np.interp(gaussian_filter(low, (0, 4, 4)), (-1000, 0, 1800), levels)
         return (self.noise_sd_hu * local * mixed / mixed.std()).astype(np.float32)
-
-    def _grain(self, shape: tuple[int, ...], g: np.random.Generator) -> np.ndarray:
-        """White noise as a bone kernel leaves it: what is finest and coarsest taken away.
-
-        Measured on real brain: power peaks at 0.15 to 0.25 cycles per voxel and ends at 0.3;
-        in one direction it is four times that across it.
-        """
-        border = 8  # the transform joins opposite borders
-        wide = (shape[0], *(n + border for n in shape[1:]))
-        along = fft.fftfreq(wide[1])[:, None]
-        across = fft.rfftfreq(wide[2])[None]
-        radius = np.hypot(along, across)
-        passed = radius * np.exp(-((np.pi * self.noise_correlation * radius) ** 4))
-        angle = 2 * (np.arctan2(along, across) - g.uniform(0, np.pi))
-        passed *= 1 + self.noise_direction * np.cos(angle)
-        spectrum = fft.rfft2(g.standard_normal(wide, dtype=np.float32))
-        grain = fft.irfft2(spectrum * passed.astype(np.float32), wide[1:])
-        return gaussian_filter1d(grain[:, : shape[1], : shape[2]], 0.55, axis=0)
 
     @staticmethod
     def _streaks(shape: tuple[int, ...], g: np.random.Generator) -> np.ndarray:
@@ -169,6 +115,79 @@ class ClinicalScanner:
         """How much darker, in HU, each place of a slice is by beam hardening, shape (j, i)."""
         rows, columns = np.mgrid[-1 : 1 : shape[1] * 1j, -1 : 1 : shape[2] * 1j]
         return (self.cupping_hu * ((rows**2 + columns**2) / 2 - 0.5)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ClinicalScanner(ClinicalCT):
+    """A clinical CT as training draws them: its point spread is a sum of Gaussians.
+
+    The point spread is the same in all directions. noise_correlation : width of the grain (SD of
+    the kernel's smoothing, in voxels). noise_direction : how much the grain is drawn out in one
+    direction, 0 to 1: the noise of rays through the most bone.
+    """
+
+    noise_correlation: float = 1.0
+    noise_direction: float = 0.4
+
+    @classmethod
+    def draw(
+        cls, generator: np.random.Generator, spacing_mm: float, thick: bool = False
+    ) -> ClinicalScanner:
+        """A scanner as found in hospitals: cone-beam at 0.15 mm to bone-kernel CT at 0.35."""
+        g = generator
+        return cls(
+            psf_sigma_mm=float(g.uniform(*cls.psf_range_mm(spacing_mm))),
+            noise_sd_hu=float(g.uniform(20, 105)),
+            edge_gain=float(g.uniform(0, 0.35)),
+            noise_correlation=float(g.uniform(0.6, 1.3)),
+            noise_direction=float(g.uniform(0, 0.6)),
+            dense_noise=float(g.uniform(1.0, 1.7)),
+            streak_share=float(g.uniform(0, 0.4)),
+            cupping_hu=float(g.uniform(0, 40)),
+            slice_mm=float(spacing_mm * g.uniform(1.5, 2.4)) if thick else None,
+        )
+
+    @staticmethod
+    def psf_range_mm(spacing_mm: float) -> tuple[float, float]:
+        """Least and greatest SD of the point spread of scanners with voxels of this size.
+
+        A contrast of a tenth at 1.6 to 2.3 cycles per mm makes 0.15 to 0.21 mm at 0.15 mm; a head
+        that moves by a voxel meanwhile makes the latter 0.26 mm. 0.31 mm was measured of a bone
+        kernel with voxels of 0.35 mm.
+        """
+        wider = 0.2 * (spacing_mm - 0.15)
+        return 0.142 + wider, 0.27 + wider
+
+    @property
+    def gaussians(self) -> tuple[tuple[float, float], ...]:
+        """The point spread as a sum of Gaussians: (weight, standard deviation in mm) of each."""
+        narrow = (1 + self.edge_gain, self.psf_sigma_mm)
+        return (narrow, (-self.edge_gain, 1.7 * self.psf_sigma_mm)) if self.edge_gain else (narrow,)
+
+    def blur(self, hu: np.ndarray, spacing_mm: float) -> np.ndarray:
+        """Convolve a fine isotropic volume (k, j, i) with the point spread; float32."""
+        blurred = np.zeros(hu.shape, np.float32)
+        for weight, sigma_mm in self.gaussians:
+            blurred += weight * gaussian_blur(hu, sigma_mm / spacing_mm)
+        return blurred
+
+    def _grain(self, shape: tuple[int, ...], g: np.random.Generator) -> np.ndarray:
+        """White noise as a bone kernel leaves it: what is finest and coarsest taken away.
+
+        Measured on real brain: power peaks at 0.15 to 0.25 cycles per voxel and ends at 0.3;
+        in one direction it is four times that across it.
+        """
+        border = 8  # the transform joins opposite borders
+        wide = (shape[0], *(n + border for n in shape[1:]))
+        along = fft.fftfreq(wide[1])[:, None]
+        across = fft.rfftfreq(wide[2])[None]
+        radius = np.hypot(along, across)
+        passed = radius * np.exp(-((np.pi * self.noise_correlation * radius) ** 4))
+        angle = 2 * (np.arctan2(along, across) - g.uniform(0, np.pi))
+        passed *= 1 + self.noise_direction * np.cos(angle)
+        spectrum = fft.rfft2(g.standard_normal(wide, dtype=np.float32))
+        grain = fft.irfft2(spectrum * passed.astype(np.float32), wide[1:])
+        return gaussian_filter1d(grain[:, : shape[1], : shape[2]], 0.55, axis=0)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import dctn, idctn
 
-from .scanners import ClinicalScanner
+from .scanners import ClinicalCT
 
 
 @dataclass(frozen=True)
-class UnseenScanner(ClinicalScanner):
+class UnseenScanner(ClinicalCT):
     """A clinical CT with another point spread and another noise than `ClinicalScanner`.
 
     The point spread is given by its modulation transfer, which is round in the plane and not
@@ -57,11 +57,6 @@ class UnseenScanner(ClinicalScanner):
             cupping_hu=float(g.uniform(50, 90)),
             slice_mm=float(spacing_mm * g.uniform(1.5, 2.4)) if thick else None,
         )
-
-    @property
-    def gaussians(self) -> tuple[tuple[float, float], ...]:
-        """There are none: this point spread is no sum of Gaussians."""
-        raise NotImplementedError("The point spread of an UnseenScanner is no sum of Gaussians.")
 
     def blur(self, hu: np.ndarray, spacing_mm: float) -> np.ndarray:
         """Convolve a fine isotropic volume (k, j, i) with the point spread; float32."""
