@@ -35,7 +35,7 @@ PARTS = {
     "adversarial weight 0": {"losses": {"adversarial": 0.0}},
     "adversarial weight 1": {"losses": {"adversarial": 1.0}},
     "no cubic skip": {"network": {"arguments": {"skip": False}}},
-    "one plane instead of five": {"network": {"arguments": {"in_slices": 1}}},
+    "one plane instead of seven": {"network": {"arguments": {"in_slices": 1}}},
     "no moving average": {"optimiser": {"average_decay": 0.0}},
     "no late noise": {"augmentation": {"scan_noise": 1.0}},
 }

@@ -1,0 +1,114 @@
+"""The benchmarks that compare methods: their statistics, their tables and what they keep."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microctsr_core.phantom import UnseenScanner, make_case
+from microctsr_core.training import changed, load_config
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "Benchmarks"))
+import ablation
+import methods_table
+
+
+def test_pair_is_made_once_and_then_read_from_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(methods_table, "SHAPE", (2, 4, 4))
+    first = methods_table.pair(tmp_path, 5, 1, 0.3)
+    monkeypatch.setattr(methods_table, "make_case", None)
+    second = methods_table.pair(tmp_path, 5, 1, 0.3)
+    assert len(list(tmp_path.iterdir())) == 1
+    np.testing.assert_array_equal(first.low.array, second.low.array)
+    np.testing.assert_array_equal(first.truth, second.truth)
+    assert first.low.origin == second.low.origin
+    assert first.scanner == second.scanner
+
+
+def test_pair_is_a_scan_by_an_unseen_scanner_and_the_truth_in_the_middle_of_its_slices(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(methods_table, "SHAPE", (2, 4, 4))
+    pair = methods_table.pair(tmp_path, 5, 1, 0.3)
+    assert isinstance(pair.scanner, UnseenScanner)
+    case = make_case(5, 1, 0.3, (2, 4, 4), scanner=pair.scanner)
+    np.testing.assert_array_equal(pair.low.array, case.low.array)
+    np.testing.assert_allclose(pair.low.corners_lps(), case.low.corners_lps(), atol=1e-9)
+    # Slices are eight planes thick: the middle of the second lies between planes 11 and 12.
+    expected = (case.truth.array[11] + case.truth.array[12]) / 2
+    np.testing.assert_allclose(pair.truth[1], expected, rtol=1e-6)
+    assert pair.fine_mm == pytest.approx(0.3 / 8)
+
+
+def test_p_is_that_of_the_exact_signed_rank_test():
+    # Of 2⁵ equally likely signs, one has all five differences positive and one all negative.
+    assert methods_table.paired_p([2, 4, 6, 8, 10], [1, 2, 3, 4, 5]) == pytest.approx(2 / 2**5)
+    # Ranks of the negative differences add up to 1: none or {1}, and the same mirrored.
+    assert methods_table.paired_p([0, 4, 6, 8, 10], [1, 2, 3, 4, 5]) == pytest.approx(4 / 2**5)
+
+
+def test_p_leaves_out_pairs_in_which_a_measure_is_unknown():
+    first, second = [2, 4, np.nan, 6, 8, 10, 12], [1, 2, 3, 3, 4, 5, np.nan]
+    assert methods_table.paired_p(first, second) == pytest.approx(2 / 2**5)
+
+
+def test_p_is_one_where_nothing_differs_or_is_known():
+    assert methods_table.paired_p([1, 2, 3], [1, 2, 3]) == 1
+    assert methods_table.paired_p([np.nan, np.nan], [1, 2]) == 1
+
+
+def test_summary_compares_each_method_with_the_last():
+    values = {"truth": [0, 0, 0, 0, 0], "cubic": [2, 4, 6, 8, 10], "ours": [1, 2, 3, 4, 5]}
+    rows = {name: [{"m-HuM": value} for value in of] for name, of in values.items()}
+    answer = methods_table.summary(rows)
+    cubic = answer["cubic"]["m-HuM"]
+    assert cubic["values"] == [2, 4, 6, 8, 10]
+    assert cubic["mean"] == 6
+    assert cubic["sd"] == pytest.approx(np.sqrt((16 + 4 + 0 + 4 + 16) / 4))
+    assert cubic["p"] == pytest.approx(2 / 2**5)
+    assert answer["truth"]["m-HuM"]["p"] == pytest.approx(2 / 2**5)
+    assert "p" not in answer["ours"]["m-HuM"]
+
+
+def test_summary_is_of_the_pairs_in_which_a_measure_is_known():
+    rows = {"ours": [{"Dice air": value} for value in (0.5, np.nan, 0.7)]}
+    dice = methods_table.summary(rows)["ours"]["Dice air"]
+    assert dice["mean"] == pytest.approx(0.6)
+    assert dice["sd"] == pytest.approx(np.sqrt(2 * 0.1**2))
+
+
+def test_table_shows_mean_sd_and_p_of_the_measures_there_are():
+    answer = {
+        "cubic": {
+            "m-HuM": {"mean": 0.12344, "sd": 0.01236, "p": 0.0009},
+            "PSNR dB": {"mean": 20.04, "sd": 1.26, "p": 0.0404},
+        },
+        "ours": {"Dice fluid": {"mean": 0.9, "sd": 0.0306}},
+    }
+    cells = methods_table.formatted(answer)
+    assert cells == {
+        "cubic": ["0.1234 ± 0.0124 (p < 0.001)", "", "", "20.0 ± 1.3 (p = 0.040)", "", "", ""],
+        "ours": ["", "0.900 ± 0.031", "", "", "", "", ""],
+    }
+
+
+def test_markdown_is_a_table_with_a_column_for_each_measure():
+    cells = {"cubic": [str(n) for n in range(7)], "ours": [""] * 7}
+    assert methods_table.markdown("12 pairs", cells).splitlines() == [
+        "**12 pairs**",
+        "",
+        "| | m-HuM | Dice fluid | Dice air | PSNR dB | SSIM | invented /cm² | missed /cm² |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| cubic | 0 | 1 | 2 | 3 | 4 | 5 | 6 |",
+        "| ours |  |  |  |  |  |  |  |",
+    ]
+
+
+@pytest.mark.parametrize("size", [{}, ablation.SMALL], ids=["as bundled", "small"])
+@pytest.mark.parametrize("part", ablation.PARTS)
+def test_each_part_of_the_method_can_be_taken_away(part, size):
+    whole = changed(load_config(), **size)
+    assert changed(whole, **ablation.PARTS[part]) != whole
