@@ -52,9 +52,10 @@ def test_encoding_once_and_decoding_gives_the_forward_pass(name: str, arguments:
     assert torch.equal(parts, network(x, masks))
 
 
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 @pytest.mark.parametrize("name", NAMES)
-def test_in_evaluation_nothing_is_dropped_unless_a_mask_says_so(name: str) -> None:
-    network = make_network(name)
+def test_nothing_is_dropped_unless_a_mask_says_so(name: str, training: bool) -> None:
+    network = make_network(name).train(training)
     x = stack_for(network)
     assert torch.equal(network(x), network(x))
     assert torch.equal(network(x), network(x, [torch.ones(c) for c in network.dropout_channels]))
@@ -69,16 +70,6 @@ def test_a_mask_per_sample_acts_on_its_own_sample(name: str) -> None:
     for sample in range(2):
         alone = network(x[sample : sample + 1], [mask[sample] for mask in masks])
         torch.testing.assert_close(both[sample : sample + 1], alone, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"), [*((name, {}) for name in NAMES), ("resnet", {"dropout": "element"})]
-)
-def test_in_training_every_sample_draws_its_own_dropout(name: str, arguments: dict) -> None:
-    network = make_network(name, **arguments)
-    network.train()
-    out = network(stack_for(network).repeat(8, 1, 1, 1))
-    assert len(torch.unique(out.flatten(1), dim=0)) > 2
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ class Generator(Protocol):
     def __call__(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale*H, scale*W).
 
-        Channel masks are (C,) for all samples alike or (N, C) for each its own.
+        Channel masks are (C,) for all samples alike or (N, C) for each its own. Without masks
+        nothing is dropped, not in training mode either: who trains draws them.
         """
 
 

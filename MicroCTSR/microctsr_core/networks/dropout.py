@@ -1,35 +1,18 @@
-"""Channel dropout while training: every sample of a batch draws its own channels to drop."""
+"""Where dropout acts: masks come from outside, from a posterior pass or from a training step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
 
-def drawn_masks(
-    channels: Sequence[int], rate: float, batch: int, device: torch.device
-) -> list[Tensor]:
-    """Draw one mask per dropout site from PyTorch's own random numbers.
+def masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Features (N, C, H, W) times a mask; as they are without one.
 
     Args:
-        channels: channels at each site.
-        rate: share of channels dropped.
-        batch: number of samples.
-        device: of the masks.
-
-    Returns:
-        One tensor of shape (batch, C) per site: 0 for a dropped channel, 1 / (1 - rate) for a
-        kept one.
+        x: features.
+        mask: (C,) or (N, C) for whole channels, (N, C, H, W) for single elements; zeros for what
+            is dropped, and 1 / (1 - rate) for what is kept.
     """
-    keep = 1 - rate
-    return [
-        torch.bernoulli(torch.full((batch, count), keep, device=device)) / keep
-        for count in channels
-    ]
-
-
-def masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Features (N, C, H, W) times a channel mask, (C,) or (N, C); as they are without a mask."""
-    return x if mask is None else x * mask.reshape(-1, x.shape[1], 1, 1)
+    if mask is None:
+        return x
+    return x * (mask if mask.ndim == 4 else mask.reshape(-1, x.shape[1], 1, 1))

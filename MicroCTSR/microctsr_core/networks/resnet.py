@@ -16,31 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .dropout import masked
+
 NORMS = ("instance", "frozen", "batch", "none")
 DROPOUTS = ("channel", "element", "none")
 OUTPUTS = ("tanh", "linear")
 
 
 class DropoutSite(nn.Module):
-    """A place where masks act: multiplies by a mask from outside, or draws one while training.
-
-    A mask is (C,) or (N, C) for whole channels, (N, C, h, w) for single elements; its kept
-    entries are already scaled by 1 / (1 - rate).
-    """
-
-    def __init__(self, rate: float, kind: str) -> None:
-        super().__init__()
-        self.rate = rate
-        self.kind = kind
+    """A place where a mask acts; a layer, since the layers after it are numbered past it."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is not None:
-            if mask.ndim <= 2:
-                mask = mask.reshape(-1, x.shape[1], 1, 1)
-            return x * mask
-        if self.kind == "channel":
-            return functional.dropout2d(x, self.rate, self.training)
-        return functional.dropout(x, self.rate, self.training)
+        return masked(x, mask)
 
 
 class FrozenNorm(nn.BatchNorm2d):
@@ -81,12 +68,12 @@ class BlurUp(nn.Module):
 class ResnetBlock(nn.Module):
     """Two reflect-padded 3x3 convolutions around a skip, with a dropout site between them."""
 
-    def __init__(self, channels: int, norm: str, dropout: str, rate: float) -> None:
+    def __init__(self, channels: int, norm: str, dropout: bool) -> None:
         super().__init__()
         first = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), _norm(norm, channels)]
         second = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), _norm(norm, channels)]
         # Without dropout the original has no layer here, and the later ones move up by one.
-        site = [] if dropout == "none" else [DropoutSite(rate, dropout)]
+        site = [DropoutSite()] if dropout else []
         self.conv_block = nn.Sequential(*first, nn.ReLU(), *site, *second)
         self._before = len(first) + 1
 
@@ -162,7 +149,7 @@ class ResNetGenerator(nn.Module):
             layers += [_norm(norm, after), nn.ReLU()]
             layers += [BlurDown(after)] if antialias else []
         self._first_block = len(layers)
-        layers += [ResnetBlock(4 * filters, norm, dropout, dropout_rate) for _ in range(blocks)]
+        layers += [ResnetBlock(4 * filters, norm, dropout != "none") for _ in range(blocks)]
         self._last_block = len(layers)
         for before, after in pairwise((4 * filters, 2 * filters, filters)):
             if antialias:
@@ -214,10 +201,7 @@ class ResNetGenerator(nn.Module):
         return (y + 1) / 2 if self.output == "tanh" else y
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); H and W multiples of four.
-
-        In training mode without masks, every sample draws its own channels or elements to drop.
-        """
+        """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); H and W multiples of four."""
         return self.decode(self.encode(x), x, masks)
 
     def _blocks(self) -> list[ResnetBlock]:

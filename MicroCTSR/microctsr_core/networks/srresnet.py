@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import drawn_masks, masked
+from .dropout import masked
 from .subpixel import cubic, radius_above, start_quietly
 
 
@@ -120,10 +120,5 @@ class SRResNetGenerator(nn.Module):
         return cubic(x, self.scale) + self.last(y)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, scale·H, scale·W).
-
-        In training mode without masks, every sample draws its own channels to drop.
-        """
-        if masks is None and self.training:
-            masks = drawn_masks(self.dropout_channels, self.dropout_rate, len(x), x.device)
+        """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, scale·H, scale·W)."""
         return self.decode(self.encode(x), x, masks)

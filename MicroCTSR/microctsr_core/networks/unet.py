@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .dropout import drawn_masks, masked
+from .dropout import masked
 
 NORMS = ("none", "batch")
 
@@ -111,12 +111,7 @@ class UNetGenerator(nn.Module):
         return x + y
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); multiples of the stride.
-
-        In training mode without masks, every sample draws its own channels to drop.
-        """
-        if masks is None and self.training:
-            masks = drawn_masks(self.dropout_channels, self.dropout_rate, len(x), x.device)
+        """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); multiples of the stride."""
         return self.decode(self.encode(x), x, masks)
 
     def _parts(self) -> tuple[list[nn.Module], nn.Module, list[nn.Module]]:
