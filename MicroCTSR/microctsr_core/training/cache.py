@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import psutil
 from numpy.typing import NDArray
 
 from ..errors import ReadError, WriteError
+from ..io import check_image
 from ..volume import Volume
 from .folders import Source
 
@@ -25,7 +26,35 @@ _FORMAT = 2
 _RECORD = "case.json"
 
 
-def key_of(source: Source, facts: dict[str, Any]) -> str:
+def cached_case(
+    source: Source,
+    cache: Path,
+    facts: dict[str, Any],
+    write: Callable[[Volume, Path], dict[str, Any]],
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of a case and what was noted of it, made where the cache does not hold it yet.
+
+    Args:
+        source: what the case is made of.
+        cache: folder of the cases of a domain.
+        facts: settings that the case depends on, such as can be written as JSON.
+        write: writes the arrays of a case to a folder, and returns what is to be noted.
+
+    Raises:
+        MicroCTSRError: the source cannot be read or used; WriteError: the cache cannot be written.
+    """
+    folder = cache / _key_of(source, facts)
+    record = _load_record(folder)
+    if record is None:
+        volume = source.read()
+        check_image(volume, str(source.path))
+        with _new_case(folder) as (files, record):
+            record["digest"] = _digest_of(source, volume, facts)
+            record.update(write(volume, files))
+    return folder, record
+
+
+def _key_of(source: Source, facts: dict[str, Any]) -> str:
     """A name for the case made of a source under these settings, and of nothing else.
 
     Args:
@@ -46,7 +75,7 @@ def key_of(source: Source, facts: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def digest_of(source: Source, volume: Volume, facts: dict[str, Any]) -> str:
+def _digest_of(source: Source, volume: Volume, facts: dict[str, Any]) -> str:
     """What a case is made of, in short: the same wherever and whenever its files were written.
 
     Args:
@@ -63,7 +92,7 @@ def digest_of(source: Source, volume: Volume, facts: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def load_record(folder: Path) -> dict[str, Any] | None:
+def _load_record(folder: Path) -> dict[str, Any] | None:
     """What was noted of a case, or None where there is no complete one."""
     try:
         record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
@@ -73,7 +102,7 @@ def load_record(folder: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def new_case(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _new_case(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Lend a temporary folder to write a case to, and a record to note facts in.
 
     When the block ends well, the folder takes its place under its own name; otherwise it is
@@ -91,12 +120,12 @@ def new_case(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         part.mkdir(parents=True)
         yield part, record
         (part / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        if load_record(folder) is None:
+        if _load_record(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 part.rename(folder)
             except OSError:
-                if load_record(folder) is None:  # else another process has just made the same
+                if _load_record(folder) is None:  # else another process has just made the same
                     raise
     except OSError as error:
         raise WriteError(

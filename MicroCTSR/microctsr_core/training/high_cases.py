@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from ..errors import MicroCTSRError
-from ..io import check_image
 from ..phantom import ClinicalScanner
 from ..phantom.scanners import gaussian_blur
 from ..preparation import foreground_box, in_plane_mm, intensity_from_dict, whole_box
 from ..volume import Box, Volume
-from .cache import digest_of, key_of, load_record, new_case, write_array
+from .cache import cached_case, write_array
 from .calibration import Calibration, darkest_and_brightest, sample, why_not_hu
 from .cases import DataSettings, DomainSettings, HighCase, Scan
 from .folders import Source
@@ -62,14 +61,12 @@ def make_high(
         "classes": classes_hu,
         "part": part,
     }
-    folder = cache / "high" / key_of(source, key)
-    record = load_record(folder)
-    if record is None:
-        volume = source.read()
-        check_image(volume, str(source.path))
-        with new_case(folder) as (files, record):
-            record["digest"] = digest_of(source, volume, key)
-            record.update(_write(source, volume, files, settings, seed, classes_hu, part))
+    folder, record = cached_case(
+        source,
+        cache / "high",
+        key,
+        lambda volume, files: _write(source, volume, files, settings, seed, classes_hu, part),
+    )
     intensity = intensity_from_dict(record["intensity"])
     image = Scan(folder / "image.npy", triple(record["spacing"]), 0.0, intensity)
     scans = tuple(

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from ..errors import MicroCTSRError
-from ..io import check_image
 from ..preparation import foreground_box, in_plane_mm, intensity_from_dict
 from ..volume import Box, Volume
-from .cache import digest_of, key_of, load_record, new_case, write_array
+from .cache import cached_case, write_array
 from .calibration import (
     NOMINAL_CLASSES_HU,
     Calibration,
@@ -47,14 +46,12 @@ def make_low(
         "window": settings.window_hu,
         "part": part,
     }
-    folder = cache / "low" / key_of(source, key)
-    record = load_record(folder)
-    if record is None:
-        volume = source.read()
-        check_image(volume, str(source.path))
-        with new_case(folder) as (files, record):
-            record["digest"] = digest_of(source, volume, key)
-            record.update(_write(source, volume, files, settings, part))
+    folder, record = cached_case(
+        source,
+        cache / "low",
+        key,
+        lambda volume, files: _write(source, volume, files, settings, part),
+    )
     spacing = triple(record["spacing"])
     psf = sum(psf_range_mm(settings, spacing[1])) / 2
     scan = Scan(folder / "scan.npy", spacing, psf, intensity_from_dict(record["intensity"]))
