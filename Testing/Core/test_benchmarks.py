@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microctsr_core.phantom import UnseenScanner, make_case
+from microctsr_core.phantom import Ear, UnseenScanner, make_case
 from microctsr_core.training import changed, load_config
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "Benchmarks"))
@@ -41,6 +41,19 @@ def test_pair_is_a_scan_by_an_unseen_scanner_and_the_truth_in_the_middle_of_its_
     expected = (case.truth.array[11] + case.truth.array[12]) / 2
     np.testing.assert_allclose(pair.truth[1], expected, rtol=1e-6)
     assert pair.fine_mm == pytest.approx(0.3 / 8)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "replacement"),
+    [(Ear, "_ossicles", lambda *_: []), (UnseenScanner, "_rings", lambda *_: 0.0)],
+    ids=["anatomy", "scanner"],
+)
+def test_pairs_are_made_anew_when_phantoms_change(monkeypatch, owner, name, replacement):
+    version = methods_table.phantoms_version.__wrapped__  # the one that does not remember
+    before = version()
+    assert version() == before
+    monkeypatch.setattr(owner, name, replacement)
+    assert version() != before
 
 
 def test_p_is_that_of_the_exact_signed_rank_test():
