@@ -208,6 +208,20 @@ def test_a_folder_with_a_run_is_not_written_over(folders, finished):
     assert (finished / "card.json").read_bytes() == before
 
 
+def test_a_folder_is_trained_in_by_one_run_at_a_time(folders, tmp_path):
+    output, config = tmp_path / "run", changed(load_config(), **SMALL_COMPACT)
+    message = f"{output} is being trained in by another process; wait for it or choose another"
+
+    def begin_another_and_stop() -> bool:
+        for resume in (False, True):
+            with pytest.raises(MicroCTSRError, match=message):
+                train(*folders, output, config, resume=resume)
+        return True
+
+    with pytest.raises(Cancelled):
+        train(*folders, output, config, cancel=begin_another_and_stop)
+
+
 def test_a_checkpoint_of_another_configuration_names_the_key(folders, finished):
     other = changed(load_config(), **SMALL_COMPACT, optimiser={"rate": 1e-5})
     with pytest.raises(MicroCTSRError, match=r"optimiser.rate is 0.0004 there and 1e-05 now"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,18 +13,16 @@ from typing import Any, TypeVar
 from lightning.fabric import Fabric
 
 from ..errors import Cancelled, MicroCTSRError
-from ..io.atomic import check_output
 from .batches import large_enough
 from .checkpoint import read_checkpoint, write_checkpoint
 from .checks import check_config
 from .config import Config
 from .domains import Domains, prepare
-from .journal import LAST, Journal
+from .journal import Journal
+from .output import CHECKPOINT, opened
 from .presets import load_config
 from .trainer import Machine, Trainer
 from .watch import Watch
-
-CHECKPOINT = "checkpoint.pt"
 
 # What may change between a run and its continuation, since no weight depends on it.
 _INDIFFERENT = ("validation", "card")
@@ -76,29 +74,39 @@ def train(
         >>> microctsr_core.load_model("runs/first").name
         'cyclegan-compact'
     """
-    output, config = Path(output).expanduser().absolute(), config or load_config()
-    machine = machine or Machine()
+    low, high, output = (Path(folder).expanduser() for folder in (low, high, output))
+    output = output.absolute()
+    config, machine = config or load_config(), machine or Machine()
     check_config(config, machine.devices * machine.nodes)
     fabric = machine.fabric()
     fabric.launch()
     first = fabric.is_global_zero
     callbacks = Callbacks(progress, tell, cancel) if first else Callbacks(None, None, cancel)
+    with ExitStack() as held:
+        first_alone(fabric, lambda: held.enter_context(opened(output, resume, callbacks.tell)))
+        _train(low, high, output, config, machine, fabric, callbacks)
+    return output if first else None
+
+
+def _train(
+    low: Path,
+    high: Path,
+    output: Path,
+    config: Config,
+    machine: Machine,
+    fabric: Fabric,
+    callbacks: Callbacks,
+) -> None:
+    """All of a run in a folder that is open for it."""
     checkpoint, decisive = output / CHECKPOINT, _decisive(config)
-    first_alone(fabric, lambda: _open_folder(output, resume, callbacks))
     state = read_checkpoint(checkpoint, decisive) if checkpoint.exists() else None
     if state is not None and state["trainer"]["step"] == config.steps and state["judged"]:
         callbacks.tell(f"The run is finished: all of its {config.steps} steps are done.")
-        return output if first else None
+        return
 
     def prepared() -> Domains:
-        found = prepare(
-            Path(low).expanduser(),
-            Path(high).expanduser(),
-            output / "cache",
-            config.data,
-            config.seed,
-            callbacks.preparing,
-        )
+        cache = output / "cache"
+        found = prepare(low, high, cache, config.data, config.seed, callbacks.preparing)
         return large_enough(config, found)
 
     first_alone(fabric, prepared)
@@ -108,7 +116,9 @@ def train(
     trainer = Trainer(config, fabric, machine.per_pass)
     # The first process keeps the journal; the others do what it says.
     journal = (
-        Journal(output, config, domains, fabric.device.type, callbacks.tell) if first else None
+        Journal(output, config, domains, fabric.device.type, callbacks.tell)
+        if fabric.is_global_zero
+        else None
     )
     if state is not None:
         _check_cases(checkpoint, state["cases"], domains)
@@ -134,7 +144,6 @@ def train(
 
     with journal.opened(trainer.step) if journal else nullcontext():
         loop(trainer, journal, trainer.batches(domains, machine.workers), callbacks, save, machine)
-    return output if first else None
 
 
 @dataclass(frozen=True)
@@ -243,29 +252,6 @@ def first_alone(fabric: Fabric, work: Callable[[], Value]) -> Value | None:
     if failed:
         raise SystemExit(1)
     return value
-
-
-def _open_folder(output: Path, resume: bool, callbacks: Callbacks) -> None:
-    """A run's folder is new, or its run goes on; nothing of another run is written over."""
-    checkpoint, card, config = (output / name for name in (CHECKPOINT, "card.json", "config.yaml"))
-    if not resume and any(path.exists() for path in (checkpoint, card, config)):
-        raise MicroCTSRError(
-            f"{output} holds a run or a model already; go on with --resume, or choose another "
-            f"folder."
-        )
-    if card.exists() and not config.exists():
-        raise MicroCTSRError(
-            f"{output} holds a model that no run here made; choose another folder."
-        )
-    check_output(checkpoint)
-    if not resume:
-        return
-    for folder in (output, output / LAST, output / "images"):
-        for suffix in ("pt", "yaml", "jsonl", "json", "safetensors", "png"):
-            for leftover in folder.glob(f".*-????????.{suffix}"):
-                leftover.unlink(missing_ok=True)  # of a run that was killed while it wrote
-    if not checkpoint.exists():
-        callbacks.tell(f"There is no checkpoint in {output}; the run begins anew.")
 
 
 def _decisive(config: Config) -> dict[str, Any]:
