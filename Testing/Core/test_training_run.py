@@ -30,7 +30,7 @@ from microctsr_core import (
     superresolve,
     write_volume,
 )
-from microctsr_core.training import changed, load_config, train
+from microctsr_core.training import Machine, changed, load_config, train
 from microctsr_core.training.watch import WINDOW, Diverged, Watch
 
 COMPACT = {"width": 8, "blocks": 2, "upsampling": [8, 6, 4], "dropout_blocks": 1}
@@ -226,6 +226,15 @@ def test_a_checkpoint_of_another_configuration_names_the_key(folders, finished):
     other = changed(load_config(), **SMALL_COMPACT, optimiser={"rate": 1e-5})
     with pytest.raises(MicroCTSRError, match=r"optimiser.rate is 0.0004 there and 1e-05 now"):
         train(*folders, finished, other, resume=True)
+
+
+def test_a_run_goes_on_in_the_precision_it_began_with(folders, tmp_path):
+    output, config = tmp_path / "run", changed(load_config(), **SMALL_COMPACT)
+    whole, half = Machine("cpu", precision="32-true"), Machine("cpu", precision="bf16-mixed")
+    with pytest.raises(Cancelled):
+        train(*folders, output, config, whole, cancel=lambda: True)
+    with pytest.raises(MicroCTSRError, match="precision is '32-true' there and 'bf16-mixed' now"):
+        train(*folders, output, config, half, resume=True)
 
 
 def test_a_checkpoint_of_other_cases_is_refused(folders, tmp_path):

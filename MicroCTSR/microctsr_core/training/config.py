@@ -219,7 +219,7 @@ class ValidationSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides the weights of a run; what decides only its pace is ``Machine``."""
+    """What decides the weights of a run; its pace, and its precision, are those of ``Machine``."""
 
     __pydantic_config__: ClassVar[Any] = _STRICT
     method: Method

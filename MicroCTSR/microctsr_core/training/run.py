@@ -55,7 +55,7 @@ def train(
         low, high: folders of cases: volume files, DICOM series, stacks of TIFF slices.
         output: folder of the run; new, unless ``resume``.
         config: decides the result; the ``compact`` CycleGAN when ``None``.
-        machine: decides the pace.
+        machine: decides the pace, and the precision that a run keeps to.
         resume: go on from the last checkpoint in ``output``, if there is one.
         progress: called with the fraction done and a message after every step.
         tell: called with what the user should know, a sentence each.
@@ -98,7 +98,7 @@ def _train(
     callbacks: Callbacks,
 ) -> None:
     """All of a run in a folder that is open for it."""
-    checkpoint, decisive = output / CHECKPOINT, _decisive(config)
+    checkpoint, decisive = output / CHECKPOINT, _decisive(config, machine)
     state = read_checkpoint(checkpoint, decisive) if checkpoint.exists() else None
     if state is not None and state["trainer"]["step"] == config.steps and state["judged"]:
         callbacks.tell(f"The run is finished: all of its {config.steps} steps are done.")
@@ -254,11 +254,11 @@ def first_alone(fabric: Fabric, work: Callable[[], Value]) -> Value | None:
     return value
 
 
-def _decisive(config: Config) -> dict[str, Any]:
-    """The entries that decide the weights."""
+def _decisive(config: Config, machine: Machine) -> dict[str, Any]:
+    """The entries that decide the weights; of the machine's, the precision."""
     entries = {key: value for key, value in config.to_dict().items() if key not in _INDIFFERENT}
     entries["data"] = {key: value for key, value in entries["data"].items() if key != "strict"}
-    return entries
+    return {**entries, "precision": machine.arithmetic}
 
 
 def _fingerprint(domains: Domains) -> str:

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -27,10 +27,12 @@ from .method import ImagePool, Method, frozen
 from .supervised import SRGAN, Supervised
 from .watch import Diverged
 
+Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
+
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides the pace of a run, never its result.
+    """What decides the pace of a run, and only by its precision the weights.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -46,10 +48,24 @@ class Machine:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     nodes: int = 1
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Precision | Literal["auto"] = "auto"
     per_pass: int | None = None
     workers: int | None = None
     checkpoint_seconds: float = 300.0
+
+    @property
+    def accelerator(self) -> Literal["cpu", "cuda"]:
+        """What ``device`` comes to on this machine."""
+        return "cpu" if self.device == "cpu" or not torch.cuda.is_available() else "cuda"
+
+    @property
+    def arithmetic(self) -> Precision:
+        """What ``precision`` comes to on this machine."""
+        if self.precision != "auto":
+            return self.precision
+        # Older cards only emulate bfloat16.
+        fast = self.accelerator == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
+        return "bf16-mixed" if fast else "32-true"
 
     def fabric(self) -> Fabric:
         """Lightning's Fabric for this machine.
@@ -61,20 +77,14 @@ class Machine:
             raise MicroCTSRError(
                 "PyTorch finds no graphics card here; choose --device cpu, or auto."
             )
-        accelerator = "cpu" if self.device == "cpu" or not torch.cuda.is_available() else "cuda"
-        precision = self.precision
-        if precision == "auto":
-            # Older cards only emulate bfloat16.
-            fast = accelerator == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
-            precision = "bf16-mixed" if fast else "32-true"
         for name in ("lightning.fabric", "lightning.pytorch"):
             logging.getLogger(name).setLevel(logging.WARNING)
         try:
             return Fabric(
-                accelerator=accelerator,
+                accelerator=self.accelerator,
                 devices=self.devices,
                 num_nodes=self.nodes,
-                precision=precision,
+                precision=self.arithmetic,
             )
         except (ValueError, RuntimeError, TypeError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
