@@ -12,6 +12,7 @@ from toy_models import make_network
 
 GENERATORS = [
     ("compact", {}),
+    ("compact", {"upsampling": [8]}),
     ("resnet", {}),
     ("resnet", {"norm": "instance", "output": "linear"}),
     ("resnet", {"dropout": "element"}),
