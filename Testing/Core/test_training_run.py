@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -147,24 +146,50 @@ def test_a_cancelled_run_goes_on_to_the_same_weights(folders, finished, tmp_path
     assert (tmp_path / "run/history.jsonl").read_text().count("\n") == 2
 
 
+# Trains until a moment comes: a step is done, or a checkpoint is about to take its place.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from microctsr_core.training import load_config, train
+
+low, high, output, config, moment = sys.argv[1:]
+
+def come(this):
+    if this == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+writes = 0
+def watch(event, arguments):
+    global writes
+    if event == "os.rename" and Path(arguments[1]).name == "checkpoint.pt":
+        writes += 1
+        come(f"write {writes}")
+
+sys.addaudithook(watch)
+train(low, high, output, load_config(path=Path(config)), resume=True,
+      progress=lambda _, message: come(message.partition(":")[0]))
+"""
+
+
 @pytest.mark.slow
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(folders, finished, tmp_path):
-    config = written(tmp_path / "small.yaml", SMALL_COMPACT)
-    command = [sys.executable, "-m", "microctsr_core", "train", "--config", str(config)]
-    command += ["--low", str(folders[0]), "--high", str(folders[1])]
-    command += ["--output", str(tmp_path / "run"), "--resume"]
-    # One thread, as a sum's order depends on how many there are.
+    output, config = tmp_path / "run", written(tmp_path / "small.yaml", SMALL_COMPACT)
+    # As many threads as here, since a sum's order depends on how many there are.
     environment = command_environment() | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "Epoch 1:" in line:
-            break
-    time.sleep(random.Random(0).uniform(0.0, 0.5))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    assert_same_weights(tmp_path / "run", finished)
+    coin = random.Random(0)
+    # A checkpoint is written before the validation of an epoch and again after it.
+    moments = [
+        f"Epoch 1 of 2, step {coin.randint(1, 2)}",
+        f"write {coin.randint(1, 2)}",
+        f"Epoch 2 of 2, step {coin.randint(4, 5)}",
+    ]
+    for moment in moments:
+        command = [sys.executable, "-c", KILLED, *folders, output, config, moment]
+        killed = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    train(*folders, output, load_config(path=config), resume=True)
+    assert_same_weights(output, finished)
+    assert not list(output.glob(".checkpoint-*"))
 
 
 @pytest.mark.slow
