@@ -10,7 +10,7 @@ from torch import nn
 from microctsr_core import Model
 from microctsr_core.networks import Generator, build
 
-COMPACT = {"width": 8, "blocks": 2, "upsampling": [8, 6, 4], "dropout_blocks": 1}
+COMPACT = {"in_slices": 5, "width": 8, "blocks": 2, "upsampling": [8, 6, 4], "dropout_blocks": 1}
 RESNET = {"filters": 2, "blocks": 2, "norm": "none"}
 SRRESNET = {"width": 4, "blocks": 2, "dropout_blocks": 1}
 UNET = {"channels": [4, 6, 8], "strides": [2, 2]}
