@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .preparation import SPLINE_REACH, fine_factors, whole_box
-from .tiles import Region, Tile, bounds, cover, region_of
+from .tiles import Region, Tile, bounds, cover, region_of, widened
 from .volume import Box, Triple
 
 AUTO_PASSES = 32
@@ -41,6 +41,7 @@ class Footprint:
         network_scale: output pixels per input pixel of the network; 1 on the high grid.
         in_slices: planes read for one output plane.
         radius: halo of a tile in pixels of the network's input.
+        decode_radius: halo of what is computed in every pass.
         stride: grid on which tiles start.
         dropout: whether passes differ; without, one is run.
         layer_bytes: working memory per pixel of the network's input.
@@ -50,6 +51,7 @@ class Footprint:
     network_scale: int
     in_slices: int
     radius: int
+    decode_radius: int
     stride: int
     dropout: bool
     layer_bytes: float
@@ -57,7 +59,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds per million pixels that the network reads, on one computer and device."""
+    """Seconds per million pixels of the network's input, on one computer and device."""
 
     encode_s_per_megapixel: float
     pass_s_per_megapixel: float
@@ -119,12 +121,12 @@ def needs(
     extents = _extents(box)
     fine_shape, _ = result_grid(extents, spacing, footprint.scale, scale_mode)
     fine_voxels = math.prod(fine_shape)
-    tiles = _tiles(box, footprint, tile)
+    tiles = _tiles(shape, box, footprint, tile)
     read = max(_area(piece.read) for piece in tiles)
     written = max(_area(piece.write) for piece in tiles) * footprint.network_scale**2
     margin = 2 * (footprint.radius // _refinement(footprint) + SPLINE_REACH)
     slab = math.prod(n + margin for n in extents)
-    stack = footprint.in_slices * _area(bounds(tiles))
+    stack = footprint.in_slices * _area(bounds(piece.read for piece in tiles))
     memory = (
         _HELD_VOLUMES * _BYTES * fine_voxels
         + _PLANE_BYTES * fine_voxels // fine_shape[0]
@@ -143,11 +145,19 @@ def run_pixels(
     footprint: Footprint,
     scale_mode: str = "in-plane",
     tile: int | None = None,
-) -> int:
-    """Pixels that the network reads in each pass over a box: every plane, tile and halo."""
+) -> tuple[int, int]:
+    """Pixels that the network encodes for a box, and those that it decodes in each pass over it.
+
+    Both count every plane, tile and halo.
+    """
     box = box or whole_box(shape)
     planes = _extents(box)[0] * fine_factors(spacing, footprint.scale, scale_mode)[0]
-    return planes * sum(_area(piece.read) for piece in _tiles(box, footprint, tile))
+    tiles = _tiles(shape, box, footprint, tile)
+    decoded = [
+        widened(piece.write, footprint.decode_radius, piece.read, footprint.stride)
+        for piece in tiles
+    ]
+    return planes * sum(_area(piece.read) for piece in tiles), planes * sum(map(_area, decoded))
 
 
 def seconds(
@@ -172,15 +182,18 @@ def seconds(
         scale_mode: ``"in-plane"`` or ``"isotropic"``.
         tile: edge of a tile in pixels of the network's input grid.
     """
-    megapixels = run_pixels(shape, spacing, box, footprint, scale_mode, tile) / 1e6
+    encoded, decoded = run_pixels(shape, spacing, box, footprint, scale_mode, tile)
     passes = passes if footprint.dropout else 1
-    return megapixels * (speed.encode_s_per_megapixel + passes * speed.pass_s_per_megapixel)
+    in_passes = passes * speed.pass_s_per_megapixel * decoded
+    return (speed.encode_s_per_megapixel * encoded + in_passes) / 1e6
 
 
-def _tiles(box: Box, footprint: Footprint, tile: int | None) -> list[Tile]:
+def _tiles(shape: Sequence[int], box: Box, footprint: Footprint, tile: int | None) -> list[Tile]:
     edge = tile or default_tile(footprint.network_scale)
-    region = region_of(box, _refinement(footprint))
-    return cover(region, edge, footprint.radius, footprint.stride)
+    refinement = _refinement(footprint)
+    region = region_of(box, refinement)
+    slice_shape = refinement * shape[1], refinement * shape[2]
+    return cover(region, edge, footprint.radius, slice_shape, footprint.stride)
 
 
 def _refinement(footprint: Footprint) -> int:

@@ -21,6 +21,7 @@ from .cost import AUTO_PASSES, default_tile
 from .errors import Cancelled, MicroCTSRError, ResourceError
 from .model import Model
 from .networks import Generator
+from .networks.folding import fold
 from .planes import PlaneStacks, input_refinement
 from .posterior import (
     ChannelMasks,
@@ -127,8 +128,10 @@ def plan_work(ct: Volume, model: Model, box: Box, settings: Settings) -> Plan:
         tiles = patches(region)
     else:
         edge = settings.tile or default_tile(network.scale)
-        tiles = cover(region, edge, network.radius, getattr(network, "stride", 1))
-    read = bounds(tiles)
+        stride, refinement = getattr(network, "stride", 1), input_refinement(model)
+        shape = refinement * ct.shape[1], refinement * ct.shape[2]
+        tiles = cover(region, edge, network.radius, shape, stride)
+    read = bounds(tile.read for tile in tiles)
     factors = fine_factors(ct.spacing, model.scale, settings.scale_mode)
     intensity = model.intensity.fitted(ct.array)
     stacks = PlaneStacks(ct, model, intensity, box, factors[0], read)
@@ -226,7 +229,7 @@ class TileSampler:
             self.network,
             stack[:, rows, columns],
             self._samples(),
-            masks=self._masks(number, tile),
+            masks=self._masks(number, tile.read),
             read=tile.read,
             blocks=tile.blocks,
             stopping=self._stopping,
@@ -240,15 +243,14 @@ class TileSampler:
             return PAPER_PASSES
         return self._settings.samples
 
-    def _masks(self, number: int, tile: Tile) -> MaskSource:
+    def _masks(self, number: int, read: Region) -> MaskSource:
         if getattr(self.network, "dropout", "channel") != "element":
             return self._channel_masks
         sheet: tuple[int, ...] = (self.plan.first_plane + number,)
-        read = tile.read
         if self._settings.preset == "paper":
             # The paper's patches overlap and know nothing of each other.
             sheet += (read[0][0], read[1][0])
-        return ElementMasks(self.network, self._settings.seed, sheet, read, self._device)
+        return ElementMasks(self.network, self._settings.seed, sheet, self._device)
 
 
 Plane: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], float]
@@ -286,11 +288,11 @@ def _paper_plane(sampler: TileSampler, stack: Tensor, number: int) -> Plane:
 
 @contextmanager
 def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
-    """The model's network on a device, computing in full single precision."""
-    network = model.network
-    if device.type != "cpu":
-        # A copy, so that the model stays on the CPU for whoever uses it next.
-        network = cast(Generator, copy.deepcopy(cast(nn.Module, network)).to(device))
+    """A copy of the model's network on a device, folded, computing in full single precision."""
+    module = copy.deepcopy(cast(nn.Module, model.network))
+    fold(module)
+    module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = cast(Generator, module)
     # TF32 keeps ten bits of the mantissa, which shows between tiles of different size.
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False

@@ -167,7 +167,9 @@ def _stack(model: Model, scan: Volume, intensity: Intensity, plane: Box) -> NDAr
     """What the network reads of one slice: (1, in_slices, rows, columns)."""
     region = region_of(plane, input_refinement(model))
     edge = max(stop - start for start, stop in region) + BLOCK  # one tile, wherever it begins
-    (tile,) = cover(region, edge, halo=0, stride=getattr(model.network, "stride", 1))
+    stride, refinement = getattr(model.network, "stride", 1), input_refinement(model)
+    shape = refinement * scan.shape[1], refinement * scan.shape[2]
+    (tile,) = cover(region, edge, 0, shape, stride)
     stack = PlaneStacks(scan, model, intensity, plane, 1, tile.read).stack(0)
     if stack.min() == stack.max():
         raise MicroCTSRError(
@@ -180,20 +182,20 @@ def _stack(model: Model, scan: Volume, intensity: Intensity, plane: Box) -> NDAr
 def _run(network: Generator, x: Tensor, seed: int, number: int) -> None:
     """Run slice ``number`` as inference does, with its own masks."""
     with torch.inference_mode():
-        features = network.encode(x)
+        encoded = network.encode(x)
         if not has_dropout(network):
-            network.decode(features, x, None)
+            network.decode(encoded, None)
             return
         masks = _masks(network, seed, number, x)
+        region = ((0, x.shape[-2]), (0, x.shape[-1]))
         for pass_number in range(_PASSES):
-            network.decode(features, x, masks(number * _PASSES + pass_number))
+            network.decode(encoded, masks(number * _PASSES + pass_number, region))
 
 
 def _masks(network: Generator, seed: int, number: int, x: Tensor) -> MaskSource:
     if getattr(network, "dropout", "channel") != "element":
         return ChannelMasks(network, seed, x.device)
-    rows, columns = x.shape[-2:]
-    return ElementMasks(network, seed, (number,), ((0, rows), (0, columns)), x.device)
+    return ElementMasks(network, seed, (number,), x.device)
 
 
 def _frozen(

@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .networks import Generator
-from .tiles import Region, relative
+from .tiles import Region, bounds, relative, widened
 
 Samples: TypeAlias = int | Literal["auto"]
 
+# The error of the uncertainty is estimated from every second pixel along both axes: neighbours on
+# the fine grid are all but equal.
+_SPARSE = 2
+# The passes still to run shrink to the blocks that need them once that saves this share.
+_WORTH_SHRINKING = 0.15
 # Masks of the first passes are kept: as many as "auto" and the paper ever run.
 _KEPT_PASSES = 100
 # Element masks are drawn in squares of this many values along an edge.
@@ -30,7 +35,8 @@ _SHEET_BLOCK = 32
 class MaskSource(Protocol):
     """Gives the masks of a pass; the same pass number always gives the same masks."""
 
-    def __call__(self, pass_number: int) -> list[Tensor]: ...
+    def __call__(self, pass_number: int, region: Region) -> list[Tensor]:
+        """The masks of one pass for a region of the slice, in pixels of the network's input."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,16 @@ class Stopping:
     minimum: int = 10
     maximum: int = 100
     floor: float = 0.0
+
+    def asked_after(self, passes: int) -> bool:
+        """Whether blocks are asked after this number of passes: each time a sixth more.
+
+        Asking costs about as much as a tenth of a pass.
+        """
+        asked = self.minimum
+        while asked < passes:
+            asked += max(1, asked // 6)
+        return passes == asked or passes >= self.maximum
 
     def __post_init__(self) -> None:
         if not (self.tolerance > 0 and 4 <= self.minimum <= self.maximum):
@@ -101,7 +117,8 @@ class ChannelMasks:
         self._device = device
         self._drawn: dict[int, list[Tensor]] = {}
 
-    def __call__(self, pass_number: int) -> list[Tensor]:
+    def __call__(self, pass_number: int, region: Region | None = None) -> list[Tensor]:  # noqa: ARG002
+        """The masks of one pass, the same for every region."""
         if pass_number in self._drawn:
             return self._drawn[pass_number]
         drawn = channel_masks(self._network, self._seed, pass_number)
@@ -121,7 +138,6 @@ class ElementMasks:
         network: its dropout sites lie on the input's grid made coarser by ``network.stride``.
         seed: with the pass and the sheet, it fixes the masks.
         sheet: whole numbers that tell this sheet from every other, such as the plane.
-        read: region of the sheet that the network reads, in pixels of its input.
         device: where masks are drawn; another kind of device draws other masks.
     """
 
@@ -130,19 +146,18 @@ class ElementMasks:
         network: Generator,
         seed: int,
         sheet: Sequence[int],
-        read: Region,
         device: torch.device,
     ) -> None:
         self._network = network
         self._entropy = (seed, *sheet)
-        stride = getattr(network, "stride", 1)
-        self._rows, self._columns = (
-            (start // stride, start // stride + (stop - start) // stride) for start, stop in read
-        )
         self._device = device
 
-    def __call__(self, pass_number: int) -> list[Tensor]:
-        (j0, j1), (i0, i1) = self._rows, self._columns
+    def __call__(self, pass_number: int, region: Region) -> list[Tensor]:
+        """The masks of one pass for a region that begins at multiples of the stride."""
+        stride = getattr(self._network, "stride", 1)
+        (j0, j1), (i0, i1) = (
+            (start // stride, start // stride + (stop - start) // stride) for start, stop in region
+        )
         blocks = [
             [
                 self._block(pass_number, row, column)
@@ -174,45 +189,71 @@ class ElementMasks:
 
 
 class Moments:
-    """Running mean and central moments of passes (Welford 1962; Pébay 2008 for the higher two).
+    """Running sums of powers of the passes, from which come their mean and central moments.
 
-    Memory is that of a few images, however many are added. The third and fourth moment are kept
-    only where the error of the variance is wanted.
+    Memory is that of a few images, however many are added. Powers are those of the difference from
+    the first pass, which is near the mean, so single precision is enough: rounding would show only
+    where the first pass lies hundreds of standard deviations away.
+
+    Args:
+        powers: 2 for the mean and the variance, 4 for the error of the variance as well.
     """
 
-    def __init__(self, higher: bool) -> None:
+    def __init__(self, powers: int) -> None:
         self.count = 0
-        self._higher = higher
+        self._powers = powers
+        self._sums: list[Tensor] = []
 
     def add(self, values: Tensor) -> None:
-        """Add one pass, in double precision."""
-        values = values.double()
+        """Add one pass; all have the same shape."""
         self.count += 1
         if self.count == 1:
-            self.mean = values.clone()
-            self._m2, self._m3, self._m4 = (torch.zeros_like(values) for _ in range(3))
+            self._first = values.clone()
+            self._sums = [torch.zeros_like(values) for _ in range(self._powers)]
             return
-        n = self.count
-        delta = values - self.mean
-        step = delta / n
-        growth = delta * step * (n - 1)
-        if self._higher:
-            self._m4 += growth * step.square() * (n * n - 3 * n + 3)
-            self._m4 += 6 * step.square() * self._m2 - 4 * step * self._m3
-            self._m3 += growth * step * (n - 2) - 3 * step * self._m2
-        self.mean += step
-        self._m2 += growth
+        difference = values - self._first
+        square = difference.square()
+        self._sums[0] += difference
+        self._sums[1] += square
+        if self._powers == 4:
+            self._sums[2].addcmul_(square, difference)
+            self._sums[3].addcmul_(square, square)
+
+    def part(self, place: tuple[slice, slice]) -> Moments:
+        """The same passes in a part of their pixels; later ones are added to that alone."""
+        part = Moments(self._powers)
+        part.count, part._first = self.count, self._first[place]
+        part._sums = [each[place] for each in self._sums]
+        return part
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the passes."""
+        return self._first + self._sums[0] / self.count
 
     @property
     def variance(self) -> Tensor:
         """Mean squared deviation from the mean (divided by n, as in the paper)."""
-        return self._m2 / self.count
+        return self.central(2)
+
+    def central(self, power: int) -> Tensor:
+        """Mean of the second, third or fourth power of the deviation from the mean."""
+        raw = [each.double() / self.count for each in self._sums]
+        shift = raw[0]
+        if power == 2:
+            moment = raw[1] - shift**2
+        elif power == 3:
+            moment = raw[2] - 3 * shift * raw[1] + 2 * shift**3
+        else:
+            moment = raw[3] - 4 * shift * raw[2] + 6 * shift**2 * raw[1] - 3 * shift**4
+        return moment if power == 3 else moment.clamp(min=0)
 
     def relative_error(self, floor: float) -> float:
         """Relative standard error of the standard deviation, over all pixels (see `settled`)."""
         n = self.count
-        k2 = self._m2 / (n - 1)
-        scatter = n * (n + 1) * self._m4 - 3 * (n - 1) * self._m2.square()
+        m2, m4 = n * self.central(2), n * self.central(4)
+        k2 = m2 / (n - 1)
+        scatter = n * (n + 1) * m4 - 3 * (n - 1) * m2.square()
         k4 = scatter / ((n - 1) * (n - 2) * (n - 3))
         error = ((2 * n * k2.square() + (n - 1) * k4) / (n * (n + 1))).mean().item()
         signal = k2.square().mean().item() - error  # the mean of k2² is too large by the error
@@ -260,7 +301,8 @@ def posterior(
 ) -> Posterior:
     """Mean and variance of a tile over passes with dropout.
 
-    What lies ahead of the first dropout is computed once; each pass computes only the rest.
+    What lies ahead of the first dropout is computed once; each pass computes only the rest, and
+    only around the blocks that still need it.
 
     Args:
         network: in evaluation mode, on the stack's device.
@@ -269,13 +311,14 @@ def posterior(
         seed: of the channel masks.
         masks: where masks come from instead, such as :class:`ElementMasks`.
         read: region of the scan that the stack shows; by default it starts at (0, 0).
-        blocks: rectangles of the scan, together one rectangle inside ``read``, each of which
-            decides on its own number of passes; by default the whole stack.
+        blocks: rectangles of the scan inside ``read``, each of which decides on its own number of
+            passes; by default the whole stack.
         stopping: tolerance and bounds for ``"auto"``.
         after_pass: called with the number of passes done; may raise to end the work.
 
     Returns:
-        Arrays of the blocks' rectangle, ``network.scale`` times finer than the stack.
+        Arrays of the smallest rectangle around the blocks, ``network.scale`` times finer than the
+        stack; zero between the blocks.
     """
     height, width = stack.shape[-2:]
     read = read or ((0, height), (0, width))
@@ -285,22 +328,133 @@ def posterior(
     dropout = has_dropout(network)
     total = _passes(network, samples, stopping)
     masks = masks or ChannelMasks(network, seed, stack.device)
-    moments = [Moments(higher=automatic) for _ in blocks]
+    result = _Result(blocks, network.scale)
     running = list(range(len(blocks)))
     with torch.inference_mode():
-        x = stack[None]
-        features = network.encode(x)
+        encoded = network.encode(stack[None])
+        part = _Part(network, encoded, read, blocks)
         for pass_number in range(total):
-            plane = network.decode(features, x, masks(pass_number) if dropout else None)[0, 0]
-            for number in running:
-                moments[number].add(plane[relative(blocks[number], read, network.scale)])
+            drawn = masks(pass_number, part.read) if dropout else None
+            part.add(network.decode(part.encoded, drawn)[0, 0], higher=automatic)
             if after_pass is not None:
                 after_pass(pass_number + 1)
-            if automatic:
-                running = [n for n in running if not settled(moments[n], stopping)]
-            if not running:
+            if pass_number + 1 == total:
                 break
-    return _assembled(moments, blocks, network.scale)
+            if automatic and stopping.asked_after(pass_number + 1):
+                done = [n for n in running if settled(part.sparse_moments(blocks[n]), stopping)]
+                for n in done:
+                    result.note(n, part.moments_of(blocks[n]))
+                running = [n for n in running if n not in done]
+                if not running:
+                    break
+                part = part.shrunk([blocks[n] for n in running])
+        for n in running:
+            result.note(n, part.moments_of(blocks[n]))
+    return result.posterior()
+
+
+class _Part:
+    """The rectangle around some blocks: what its passes read, and what is known of them.
+
+    Args:
+        network: that decodes.
+        encoded: of the region ``read``.
+        read: region that the encoded features show.
+        blocks: rectangles inside it.
+    """
+
+    def __init__(
+        self,
+        network: Generator,
+        encoded: Sequence[Tensor],
+        read: Region,
+        blocks: Sequence[Region],
+    ) -> None:
+        self.area = bounds(blocks)
+        halo = getattr(network, "decode_radius", network.radius)
+        self.read = widened(self.area, halo, read, getattr(network, "stride", 1))
+        self.encoded = [_cropped(each, self.read, read) for each in encoded]
+        self._network = network
+        self._moments, self._sparse = Moments(2), Moments(4)
+
+    def add(self, plane: Tensor, higher: bool) -> None:
+        """Add a pass over all that is read."""
+        inside = plane[relative(self.area, self.read, self._network.scale)]
+        self._moments.add(inside)
+        if higher:
+            self._sparse.add(inside[self._phases])
+
+    def moments_of(self, block: Region) -> Moments:
+        """Of the passes in a block."""
+        return self._moments.part(relative(block, self.area, self._network.scale))
+
+    def sparse_moments(self, block: Region) -> Moments:
+        """Of the passes in every second pixel of a block, with their higher moments."""
+        return self._sparse.part(self._sparse_place(block))
+
+    def shrunk(self, blocks: Sequence[Region]) -> _Part:
+        """The part around fewer blocks; itself where that would save little."""
+        smaller = _Part(self._network, self.encoded, self.read, blocks)
+        if _area(smaller.read) > (1 - _WORTH_SHRINKING) * _area(self.read):
+            return self
+        smaller._moments = self.moments_of(smaller.area)
+        smaller._sparse = self.sparse_moments(smaller.area)
+        return smaller
+
+    @property
+    def _phases(self) -> tuple[slice, slice]:
+        """Every second pixel, counted from the slice's first."""
+        scale = self._network.scale
+        rows, columns = (slice(-start * scale % _SPARSE, None, _SPARSE) for start, _ in self.area)
+        return rows, columns
+
+    def _sparse_place(self, block: Region) -> tuple[slice, slice]:
+        """Where a block lies among every second pixel of the area."""
+        scale = self._network.scale
+        rows, columns = (
+            slice(
+                -(-start * scale // _SPARSE) - -(-first * scale // _SPARSE),
+                -(-stop * scale // _SPARSE) - -(-first * scale // _SPARSE),
+            )
+            for (start, stop), (first, _) in zip(block, self.area, strict=True)
+        )
+        return rows, columns
+
+
+class _Result:
+    """Mean and variance of the rectangle around blocks, and the passes of each."""
+
+    def __init__(self, blocks: Sequence[Region], scale: int) -> None:
+        self._blocks, self._scale, self._area = blocks, scale, bounds(blocks)
+        shape = tuple((stop - start) * scale for start, stop in self._area)
+        self._mean, self._variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self._passes = [0] * len(blocks)
+
+    def note(self, number: int, moments: Moments) -> None:
+        """Block ``number`` is done."""
+        place = relative(self._blocks[number], self._area, self._scale)
+        self._mean[place] = moments.mean.float().cpu().numpy()
+        self._variance[place] = moments.variance.float().cpu().numpy()
+        self._passes[number] = moments.count
+
+    def posterior(self) -> Posterior:
+        return Posterior(self._mean, self._variance, tuple(self._passes))
+
+
+def _cropped(encoded: Tensor, wanted: Region, have: Region) -> Tensor:
+    """A region of encoded features, whatever grid they lie on."""
+    rows, columns = (
+        slice((start - first) * length // (last - first), (stop - first) * length // (last - first))
+        for (start, stop), (first, last), length in zip(
+            wanted, have, encoded.shape[-2:], strict=True
+        )
+    )
+    return encoded[..., rows, columns]
+
+
+def _area(region: Region) -> int:
+    (j0, j1), (i0, i1) = region
+    return (j1 - j0) * (i1 - i0)
 
 
 def has_dropout(network: Generator) -> bool:
@@ -312,16 +466,3 @@ def _passes(network: Generator, samples: Samples, stopping: Stopping) -> int:
     if not has_dropout(network):
         return 1
     return stopping.maximum if samples == "auto" else samples
-
-
-def _assembled(moments: Sequence[Moments], blocks: Sequence[Region], scale: int) -> Posterior:
-    """Put the blocks' results into one rectangle."""
-    rows = min(b[0][0] for b in blocks), max(b[0][1] for b in blocks)
-    columns = min(b[1][0] for b in blocks), max(b[1][1] for b in blocks)
-    shape = (rows[1] - rows[0]) * scale, (columns[1] - columns[0]) * scale
-    mean, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for moment, block in zip(moments, blocks, strict=True):
-        place = relative(block, (rows, columns), scale)
-        mean[place] = moment.mean.float().cpu().numpy()
-        variance[place] = moment.variance.float().cpu().numpy()
-    return Posterior(mean, variance, tuple(moment.count for moment in moments))

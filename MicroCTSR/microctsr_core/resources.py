@@ -37,6 +37,7 @@ def footprint(model: Model) -> Footprint:
         network_scale=network.scale,
         in_slices=network.in_slices,
         radius=network.radius,
+        decode_radius=getattr(network, "decode_radius", network.radius),
         stride=getattr(network, "stride", 1),
         dropout=has_dropout(network),
         layer_bytes=_layer_bytes(network),
@@ -180,13 +181,12 @@ def _layer_bytes(network: Generator) -> float:
         with torch.inference_mode():
             parameter = next(module.parameters())
             x = torch.zeros(1, network.in_slices, edge, edge).to(parameter.device)
-            features = network.encode(x)
-            network.decode(features, x, None)
+            encoded = network.encode(x)
+            network.decode(encoded, None)
     finally:
         for handle in handles:
             handle.remove()
-    # A tensor of one sample, or several tensors: both are counted part by part.
-    kept = sum(part.numel() for part in features)
+    kept = sum(part.numel() for part in encoded)
     return _BYTES * (_LAYER_COPIES * largest + kept) / edge**2
 
 

@@ -35,9 +35,8 @@ def measured_speed(model: Model, device: torch.device) -> Speed:
     """
     edge = default_tile(model.network.scale) if device.type == "cuda" else _TILE_ON_CPU
     region = ((0, edge), (0, edge))
-    (tile,) = cover(region, edge, model.network.radius, getattr(model.network, "stride", 1))
-    (j0, j1), (i0, i1) = tile.read
-    stack = torch.rand(model.network.in_slices, j1 - j0, i1 - i0).to(device)
+    (tile,) = cover(region, edge, 0, (edge, edge), getattr(model.network, "stride", 1))
+    stack = torch.rand(model.network.in_slices, edge, edge).to(device)
     megapixels = stack[0].numel() / 1e6
     with network_on(device, model) as network, torch.inference_mode():
         encodings: list[float] = []

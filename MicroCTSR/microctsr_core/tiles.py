@@ -1,8 +1,9 @@
 """Covering a slice with tiles and halos, so that the assembled result has no seams.
 
 A tile writes a rectangle of the region asked for and reads a larger one, wider by a halo as
-large as the network's receptive field. What lies in the halo comes from the scan, and beyond
-the scan from its edge pixels repeated; so a tile's result is that of the whole slice.
+large as the network's receptive field. What lies in the halo comes from the scan. The halo ends
+where the scan ends, where the network pads as it does a whole slice; so a tile's result is that of
+the whole slice.
 
 All coordinates are pixels of the network's input grid, counted from the scan's first row and
 column, also when only a box of the scan is wanted.
@@ -10,7 +11,7 @@ column, also when only a box of the scan is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -32,7 +33,7 @@ class Tile:
     """One piece of work.
 
     Args:
-        read: region the network reads; it may reach beyond the scan.
+        read: region the network reads; it reaches beyond the scan only to fill up a stride.
         write: region whose result is kept, inside ``read``.
         blocks: parts of ``write`` that lie in different squares of the scan's block grid.
     """
@@ -42,7 +43,14 @@ class Tile:
     blocks: tuple[Region, ...]
 
 
-def cover(region: Region, tile: int, halo: int, stride: int = 1, block: int = BLOCK) -> list[Tile]:
+def cover(
+    region: Region,
+    tile: int,
+    halo: int,
+    shape: tuple[int, int],
+    stride: int = 1,
+    block: int = BLOCK,
+) -> list[Tile]:
     """Cover a region with tiles whose written parts neither overlap nor leave gaps.
 
     Args:
@@ -50,6 +58,7 @@ def cover(region: Region, tile: int, halo: int, stride: int = 1, block: int = BL
         tile: edge of a tile's written part; rounded up to whole blocks. A tile as large as the
             region makes one tile of it.
         halo: pixels read around the written part: the radius of the receptive field.
+        shape: rows and columns of the whole slice, where halos end.
         stride: tiles are read from and up to multiples of this (strided networks need it).
         block: edge of the blocks; they lie on a grid that belongs to the scan, not to the region.
 
@@ -57,20 +66,37 @@ def cover(region: Region, tile: int, halo: int, stride: int = 1, block: int = BL
         Tiles in reading order.
 
     Example:
-        >>> [tile.write for tile in cover(((0, 48), (0, 96)), tile=64, halo=19)]
+        >>> [tile.write for tile in cover(((0, 48), (0, 96)), tile=64, halo=19, shape=(90, 96))]
         [((0, 48), (0, 64)), ((0, 48), (64, 96))]
     """
     if tile < 1:
         raise ValueError(f"A tile needs an edge of at least one pixel, not {tile}.")
     edge = -(-tile // block) * block
+    whole = (0, shape[0]), (0, shape[1])
     return [
         Tile(
-            read=(_widened(rows, halo, stride), _widened(columns, halo, stride)),
+            read=widened((rows, columns), halo, whole, stride),
             write=(rows, columns),
             blocks=tuple(_grid(rows, columns, block, block)),
         )
         for rows, columns in _grid(*region, edge, block)
     ]
+
+
+def widened(region: Region, halo: int, limits: Region, stride: int = 1) -> Region:
+    """A region with a halo, within limits.
+
+    It begins and ends at multiples of the stride, counted from where the limits begin; the limits
+    count as filled up to the next one.
+    """
+    rows, columns = (
+        (
+            first + max(start - halo - first, 0) // stride * stride,
+            first - (first - min(stop + halo, last)) // stride * stride,
+        )
+        for (start, stop), (first, last) in zip(region, limits, strict=True)
+    )
+    return rows, columns
 
 
 def region_of(box: Box, refinement: int) -> Region:
@@ -79,9 +105,9 @@ def region_of(box: Box, refinement: int) -> Region:
     return rows, columns
 
 
-def bounds(tiles: Sequence[Tile]) -> Region:
-    """The region that all tiles together read."""
-    rows, columns = zip(*(tile.read for tile in tiles), strict=True)
+def bounds(regions: Iterable[Region]) -> Region:
+    """The smallest region that contains all of them."""
+    rows, columns = zip(*regions, strict=True)
     return (
         (min(start for start, _ in rows), max(stop for _, stop in rows)),
         (min(start for start, _ in columns), max(stop for _, stop in columns)),
@@ -132,8 +158,3 @@ def _pieces(whole: Range, edge: int, block: int) -> Iterator[Range]:
     start, stop = whole
     for first in range(start // block * block, stop, edge):
         yield max(first, start), min(first + edge, stop)
-
-
-def _widened(piece: Range, halo: int, stride: int) -> Range:
-    start, stop = piece
-    return (start - halo) // stride * stride, -(-(stop + halo) // stride) * stride

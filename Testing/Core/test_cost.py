@@ -26,6 +26,7 @@ PLAIN = Footprint(
     network_scale=8,
     in_slices=5,
     radius=19,
+    decode_radius=9,
     stride=1,
     dropout=True,
     layer_bytes=20_000.0,
@@ -46,25 +47,30 @@ def test_the_grid_told_is_that_of_the_result(mode: str) -> None:
 
 
 def test_pixels_are_those_of_every_plane_and_tile_with_its_halo() -> None:
-    box = ((3, 7), (0, 48), (96, 160))
-    assert run_pixels((9, 200, 200), SPACING, box, PLAIN) == 4 * (48 + 38) * (64 + 38)
-    halves = run_pixels((9, 200, 200), SPACING, box, PLAIN, tile=32)
-    assert halves == 4 * ((32 + 38) + (16 + 38)) * 2 * (32 + 38)
+    scan, box = ((9, 200, 200), SPACING), ((3, 7), (64, 112), (64, 128))
+    encoded, decoded = (4 * (48 + 2 * n) * (64 + 2 * n) for n in (19, 9))
+    assert run_pixels(*scan, box, PLAIN) == (encoded, decoded)
+    halves = 4 * ((32 + 38) + (16 + 38)) * 2 * (32 + 38)
+    assert run_pixels(*scan, box, PLAIN, tile=32)[0] == halves
     fine_slices = round(0.7 * 8 / 0.3)
-    isotropic = run_pixels((9, 200, 200), SPACING, box, PLAIN, "isotropic")
-    assert isotropic == fine_slices * 4 * (48 + 38) * (64 + 38)
+    isotropic = run_pixels(*scan, box, PLAIN, "isotropic")
+    assert isotropic == (fine_slices * encoded, fine_slices * decoded)
     high = replace(PLAIN, network_scale=1)
-    assert run_pixels((9, 200, 200), SPACING, box, high) == 4 * (8 * 48 + 38) * (8 * 64 + 38)
+    assert run_pixels(*scan, box, high)[0] == 4 * (8 * 48 + 38) * (8 * 64 + 38)
+
+
+def test_a_halo_ends_where_the_scan_ends() -> None:
+    box = ((0, 1), (0, 48), (150, 200))
+    told = run_pixels((9, 200, 200), SPACING, box, PLAIN)
+    assert told == ((48 + 19) * (50 + 19), (48 + 9) * (50 + 9))
 
 
 def test_time_grows_with_the_passes_and_not_without_dropout() -> None:
-    box = ((0, 1), (0, 62), (0, 62))
-    megapixels = 100 * 100 / 1e6
-    scan = ((1, 62, 62), SPACING)
-    assert seconds(*scan, box, PLAIN, SPEED, passes=10) == pytest.approx(megapixels * 30)
+    scan, megapixels = ((1, 100, 100), SPACING), 100 * 100 / 1e6
+    assert seconds(*scan, None, PLAIN, SPEED, passes=10) == pytest.approx(megapixels * 30)
     assert seconds(*scan, None, PLAIN, SPEED) == pytest.approx(megapixels * (10 + AUTO_PASSES * 2))
     certain = replace(PLAIN, dropout=False)
-    assert seconds(*scan, box, certain, SPEED, passes=10) == pytest.approx(megapixels * 12)
+    assert seconds(*scan, None, certain, SPEED, passes=10) == pytest.approx(megapixels * 12)
 
 
 def test_a_model_and_its_footprint_need_the_same() -> None:

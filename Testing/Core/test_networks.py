@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from microctsr_core.networks import Generator, build
+from microctsr_core.networks.folding import fold
 from toy_models import make_network
 
 GENERATORS = [
@@ -17,11 +18,21 @@ GENERATORS = [
     ("resnet", {"norm": "instance", "output": "linear"}),
     ("resnet", {"dropout": "element"}),
     ("resnet", {"dropout": "none"}),
+    ("resnet", {"blocks": 3, "dropout_blocks": 2}),
     ("resnet", {"norm": "batch", "antialias": True, "out_channels": 3}),
     ("srresnet", {}),
     ("unet", {}),
 ]
 NAMES = ["compact", "resnet", "srresnet", "unet"]
+# Those whose passes read less than the whole network does, and no statistics of what they read.
+LOCAL_PASSES = [
+    ("compact", {}),
+    ("compact", {"upsampling": [8]}),
+    ("resnet", {}),
+    ("resnet", {"blocks": 3, "dropout_blocks": 2}),
+    ("resnet", {"dropout": "none", "antialias": True}),
+    ("srresnet", {}),
+]
 
 
 def stack_for(network: Generator, size: int = 32, batch: int = 1) -> Tensor:
@@ -49,7 +60,7 @@ def test_a_generator_enlarges_by_its_scale(name: str, arguments: dict) -> None:
 def test_encoding_once_and_decoding_gives_the_forward_pass(name: str, arguments: dict) -> None:
     network = make_network(name, **arguments)
     x, masks = stack_for(network), random_masks(network)
-    parts = network.decode(network.encode(x), x, masks)
+    parts = network.decode(network.encode(x), masks)
     assert torch.equal(parts, network(x, masks))
 
 
@@ -71,6 +82,58 @@ def test_a_mask_per_sample_acts_on_its_own_sample(name: str) -> None:
     for sample in range(2):
         alone = network(x[sample : sample + 1], [mask[sample] for mask in masks])
         torch.testing.assert_close(both[sample : sample + 1], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "arguments"), GENERATORS)
+def test_dropped_channels_are_left_out_and_the_numbers_stay(name: str, arguments: dict) -> None:
+    network = make_network(name, **arguments)
+    x, shared = stack_for(network), random_masks(network)
+    # A mask per sample cannot be left out of a convolution; it is multiplied by.
+    multiplied = network(x, [mask[None] for mask in shared])
+    torch.testing.assert_close(network(x, shared), multiplied, atol=1e-5, rtol=1e-5)
+    nothing = [torch.zeros_like(mask) for mask in shared]
+    torch.testing.assert_close(network(x, nothing), network(x, [m[None] for m in nothing]))
+
+
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
+def test_a_folded_network_gives_the_same_numbers_without_its_norms(norm: str) -> None:
+    network = make_network("resnet", norm=norm, blocks=2)
+    torch.manual_seed(3)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+            layer.weight.uniform_(0.5, 2)
+            layer.bias.normal_()
+    x, masks = stack_for(network), random_masks(network)
+    expected = network(x, [mask[None] for mask in masks])
+    fold(network)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    torch.testing.assert_close(network(x, masks), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "arguments"), LOCAL_PASSES)
+def test_a_pass_reads_the_encoded_features_no_farther_than_the_decode_radius(
+    name: str, arguments: dict
+) -> None:
+    network = make_network(name, **arguments)
+    stride, halo = getattr(network, "stride", 1), network.decode_radius
+    halo = -(-halo // stride) * stride
+    size = 2 * halo + 16
+    encoded = network.encode(stack_for(network, size + 32))
+    masks = random_masks(network)
+    whole = network.decode(encoded, masks)
+    edges = (16, 16 + size)
+    part = [
+        each[(..., *(slice(*(n * each.shape[-1] // (size + 32) for n in edges)),) * 2)]
+        for each in encoded
+    ]
+    inner = slice(halo * network.scale, -halo * network.scale)
+    outer = slice((16 + halo) * network.scale, (16 + size - halo) * network.scale)
+    decoded = network.decode(part, masks)
+    torch.testing.assert_close(
+        decoded[..., inner, inner], whole[..., outer, outer], atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,6 +214,7 @@ def test_resnet_output_stays_between_0_and_1() -> None:
         ("resnet", {"dropout": "spatial"}, "one of channel, element, none"),
         ("resnet", {"dropout_rate": 1.0}, "dropout rate in"),
         ("resnet", {"colour": "red"}, "cannot be built"),
+        ("resnet", {"blocks": 2, "dropout_blocks": 3}, "1 to 2 dropout_blocks, not 3"),
         ("compact", {"in_slices": 4}, "odd in_slices"),
     ],
 )

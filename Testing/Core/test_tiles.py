@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microctsr_core.tiles import bounds, cover, edge_padded, inside, relative
+from microctsr_core.tiles import bounds, cover, edge_padded, inside, relative, widened
+
+SHAPE = (400, 400)
 
 starts = st.integers(0, 150)
 lengths = st.integers(1, 150)
@@ -19,7 +21,7 @@ def test_written_parts_and_blocks_cover_the_region_exactly_once(
     j0: int, rows: int, i0: int, columns: int, edge: int
 ) -> None:
     region = ((j0, j0 + rows), (i0, i0 + columns))
-    tiles = cover(region, edge, halo=7)
+    tiles = cover(region, edge, 7, SHAPE)
     written, blocked = np.zeros((rows, columns), int), np.zeros((rows, columns), int)
     for tile in tiles:
         written[relative(tile.write, region)] += 1
@@ -31,14 +33,24 @@ def test_written_parts_and_blocks_cover_the_region_exactly_once(
 
 @settings(max_examples=40, deadline=None)
 @given(starts, lengths, st.integers(1, 200), st.integers(0, 40), st.sampled_from([1, 4]))
-def test_a_tile_reads_its_halo_from_and_up_to_multiples_of_the_stride(
+def test_a_tile_reads_its_halo_as_far_as_the_scan_goes(
     start: int, length: int, edge: int, halo: int, stride: int
 ) -> None:
-    for tile in cover(((start, start + length), (0, 50)), edge, halo, stride):
-        for (read0, read1), (write0, write1) in zip(tile.read, tile.write, strict=True):
-            assert write0 - halo - stride < read0 <= write0 - halo
-            assert write1 + halo <= read1 < write1 + halo + stride
+    rows = start + length + 13
+    for tile in cover(((start, start + length), (0, 50)), edge, halo, (rows, 50), stride):
+        for (read0, read1), (write0, write1), end in zip(
+            tile.read, tile.write, (rows, 50), strict=True
+        ):
+            first, last = max(write0 - halo, 0), min(write1 + halo, end)
+            assert first - stride < read0 <= first
+            assert last <= read1 < last + stride
             assert read0 % stride == read1 % stride == 0
+
+
+def test_a_smaller_halo_stays_inside_what_a_tile_reads() -> None:
+    (tile,) = cover(((30, 60), (0, 50)), 64, 20, SHAPE, 4)
+    assert tile.read == ((8, 80), (0, 72))
+    assert widened(tile.write, 6, tile.read, 4) == ((24, 68), (0, 56))
 
 
 @settings(max_examples=40, deadline=None)
@@ -47,30 +59,34 @@ def test_blocks_are_the_same_for_any_tile_size(
     start: int, length: int, edge: int, other: int
 ) -> None:
     region = ((start, start + length), (20, 100))
-    first = {block for tile in cover(region, edge, 3) for block in tile.blocks}
-    assert first == {block for tile in cover(region, other, 3) for block in tile.blocks}
+    first = {block for tile in cover(region, edge, 3, SHAPE) for block in tile.blocks}
+    assert first == {block for tile in cover(region, other, 3, SHAPE) for block in tile.blocks}
 
 
 def test_blocks_belong_to_the_scan_so_that_whole_ones_are_the_same_in_any_box() -> None:
-    small = {b for tile in cover(((30, 140), (30, 140)), 64, 3) for b in tile.blocks}
-    large = {b for tile in cover(((0, 200), (0, 200)), 64, 3) for b in tile.blocks}
+    small = {b for tile in cover(((30, 140), (30, 140)), 64, 3, SHAPE) for b in tile.blocks}
+    large = {b for tile in cover(((0, 200), (0, 200)), 64, 3, SHAPE) for b in tile.blocks}
     assert ((64, 96), (32, 64)) in small & large
 
 
 def test_a_box_of_48_pixels_is_one_tile_wherever_it_lies() -> None:
     for start in range(64):
-        assert len(cover(((start, start + 48), (start, start + 48)), 96, 19)) == 1
+        assert len(cover(((start, start + 48), (start, start + 48)), 96, 19, SHAPE)) == 1
 
 
 def test_a_tile_as_large_as_the_slice_is_the_whole_slice() -> None:
-    tiles = cover(((0, 300), (0, 200)), 300, 10)
-    assert [tile.write for tile in tiles] == [((0, 300), (0, 200))]
-    assert bounds(tiles) == ((-10, 310), (-10, 210))
+    (tile,) = cover(((0, 300), (0, 200)), 300, 10, (300, 200))
+    assert tile.write == tile.read == ((0, 300), (0, 200))
+
+
+def test_the_bounds_of_regions_contain_them_all() -> None:
+    regions = [((3, 8), (5, 6)), ((0, 4), (7, 9))]
+    assert bounds(regions) == ((0, 8), (5, 9))
 
 
 def test_a_tile_without_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one pixel, not 0"):
-        cover(((0, 8), (0, 8)), 0, 1)
+        cover(((0, 8), (0, 8)), 0, 1, SHAPE)
 
 
 def test_beyond_the_scan_its_edge_pixels_are_repeated_as_numpy_does() -> None:

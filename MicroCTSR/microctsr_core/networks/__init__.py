@@ -44,10 +44,11 @@ class Generator(Protocol):
         dropout_channels: channels at each dropout site, in the order of the forward pass.
         dropout_rate: share of channels (or elements) dropped in a pass.
 
-    Two more attributes are optional, with the value they stand for when a network lacks them:
+    Three more attributes are optional, with the value they stand for when a network lacks them:
     ``stride = 1``, the grid on which tiles must start for strided convolutions to see the same
     pixels, which is also the factor by which the dropout sites' grid is coarser than the input;
-    ``dropout = "channel"``, or ``"element"`` when single values are dropped, or ``"none"``.
+    ``dropout = "channel"``, or ``"element"`` when single values are dropped, or ``"none"``;
+    ``decode_radius = radius``, the radius in input pixels of what ``decode`` reads.
     """
 
     in_slices: int
@@ -58,10 +59,11 @@ class Generator(Protocol):
     @property
     def radius(self) -> int: ...
 
-    def encode(self, x: Tensor) -> Any:
-        """Everything ahead of the first dropout, in the form that ``decode`` takes it in."""
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """All that no mask changes, each tensor (N, C, ...) on a grid that divides the input's
+        or is divided by it; a part of the plane is the same part of each."""
 
-    def decode(self, features: Any, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+    def decode(self, encoded: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
         """The rest of the network, for one set of masks (``None``: no dropout)."""
 
     def __call__(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import masked
+from .dropout import ResidualBlock
 from .subpixel import cubic, radius_above, start_quietly
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions around a skip, no normalisation; the dropout site lies between."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():
-            # Blocks start close to the identity, so depth costs no stability without normalisation.
-            self.second.weight.mul_(0.1)
-            self.second.get_parameter("bias").zero_()
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x is (N, width, H, W); mask is (width,) or (N, width), zeros for dropped channels."""
-        return x + self.second(masked(functional.relu(self.first(x)), mask))
 
 
 class CompactGenerator(nn.Module):
@@ -38,8 +22,9 @@ class CompactGenerator(nn.Module):
     low grid; sub-pixel convolutions (Shi et al. 2016) then double the grid for every entry of
     `upsampling`, and a last one makes what is left of `scale` at once: the finest pixels are finer
     than what a scan can tell of, and a layer of features on their grid costs much and adds nothing.
-    The result is added to the cubic interpolation of the middle plane. There are no normalisation layers, so nothing depends on the statistics of a tile. Channel dropout sits in
-    the last `dropout_blocks` blocks only: what lies ahead of them is computed once for all passes.
+    The result is added to the cubic interpolation of the middle plane. There are no normalisation
+    layers, so nothing depends on the statistics of a tile. Channel dropout sits in the last
+    `dropout_blocks` blocks only: what lies ahead of them is computed once for all passes.
 
     Parameters
     ----------
@@ -77,7 +62,9 @@ class CompactGenerator(nn.Module):
         self.skip = skip
         self.dropout_channels = (width,) * dropout_blocks
         self.stem = nn.Conv2d(in_slices, width, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            ResidualBlock(width, nn.ReLU(inplace=True)) for _ in range(blocks)
+        )
         channels = (width, *upsampling)
         self.doublings = nn.ModuleList(
             nn.Conv2d(before, 4 * after, 3, padding=1) for before, after in pairwise(channels)
@@ -88,29 +75,49 @@ class CompactGenerator(nn.Module):
     @property
     def radius(self) -> int:
         """Radius of the receptive field in input pixels: the halo that makes tiles exact."""
-        return 1 + 2 * len(self.blocks) + radius_above(len(self.doublings), last_kernel=3)
+        return 1 + 2 * len(self.blocks) + self._radius_above
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Everything ahead of the first dropout site: (N, in_slices, H, W) -> (N, width, H, W)."""
+    @property
+    def _radius_above(self) -> int:
+        return radius_above(len(self.doublings), last_kernel=3)
+
+    @property
+    def decode_radius(self) -> int:
+        """Radius of what ``decode`` reads of the encoded features, in input pixels."""
+        return 2 * len(self.dropout_channels) - 1 + self._radius_above
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What no mask changes, of a stack (N, in_slices, H, W).
+
+        That is the input of the first block with a dropout site and its half-way result, both
+        (N, width, H, W), and what is added in the end, (N, 1, scale·H, scale·W).
+        """
         features = self.stem(4 * (x - 0.5))
         for block in self.blocks[: -len(self.dropout_channels)]:
             features = block(features)
-        return features
+        middle = x[:, self.in_slices // 2 : self.in_slices // 2 + 1]
+        base = cubic(middle, self.scale)
+        if not self.skip:
+            base = torch.zeros_like(base)
+        hidden = self._sited_blocks()[0].before_dropout(features)
+        return features, hidden, base
 
-    def decode(self, features: Tensor, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
-        """The rest, for one set of masks: (N, width, H, W) -> (N, 1, scale·H, scale·W)."""
-        sites = len(self.dropout_channels)
-        chosen: Sequence[Tensor | None] = masks or [None] * sites
-        for block, mask in zip(self.blocks[-sites:], chosen, strict=True):
+    def decode(self, encoded: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
+        """The rest, for one set of masks: -> (N, 1, scale·H, scale·W)."""
+        features, hidden, base = encoded
+        first, *rest = self._sited_blocks()
+        chosen: Sequence[Tensor | None] = masks or [None] * (1 + len(rest))
+        features = first.after_dropout(features, hidden, chosen[0])
+        for block, mask in zip(rest, chosen[1:], strict=True):
             features = block(features, mask)
         for doubling in self.doublings:
-            features = functional.relu(functional.pixel_shuffle(doubling(features), 2))
-        added = functional.pixel_shuffle(self.last(features), self.last_factor)
-        if not self.skip:
-            return added
-        middle = x[:, self.in_slices // 2 : self.in_slices // 2 + 1]
-        return cubic(middle, self.scale) + added
+            features = functional.relu_(functional.pixel_shuffle(doubling(features), 2))
+        return base + functional.pixel_shuffle(self.last(features), self.last_factor)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale·H, scale·W)."""
-        return self.decode(self.encode(x), x, masks)
+        return self.decode(self.encode(x), masks)
+
+    def _sited_blocks(self) -> list[ResidualBlock]:
+        blocks = list(self.blocks)[-len(self.dropout_channels) :]
+        return [cast(ResidualBlock, block) for block in blocks]

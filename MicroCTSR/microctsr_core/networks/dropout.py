@@ -1,8 +1,14 @@
-"""Where dropout acts: masks come from outside, from a posterior pass or from a training step."""
+"""Where dropout acts: masks come from outside, from a posterior pass or from a training step.
+
+A mask that is the same for all samples says before a convolution runs which of its channels are
+dropped. They are left out, ahead of the site and behind it: the same numbers for less work.
+"""
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -16,3 +22,74 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return x
     return x * (mask if mask.ndim == 4 else mask.reshape(-1, x.shape[1], 1, 1))
+
+
+def kept_channels(mask: Tensor | None) -> Tensor | None:
+    """Numbers of the channels that a mask (C,) keeps, at least one; ``None`` for other masks."""
+    if mask is None or mask.ndim != 1:
+        return None
+    kept = mask.nonzero().flatten()
+    return kept if len(kept) else kept.new_zeros(1)
+
+
+def convolved_into(kept: Tensor | None, x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """The channels of a convolution that are kept; all where ``kept`` is ``None``."""
+    if kept is None:
+        convolved: Tensor = layer(x)
+        return convolved
+    bias = None if layer.bias is None else layer.bias[kept]
+    return functional.conv2d(x, layer.weight[kept], bias, padding=layer.padding)
+
+
+def convolved_from(
+    hidden: Tensor, layer: nn.Conv2d, mask: Tensor | None, pad: nn.Module | None = None
+) -> Tensor:
+    """A convolution of masked features.
+
+    Args:
+        hidden: features in all channels, or in those alone that the mask keeps.
+        layer: the convolution.
+        mask: of all channels.
+        pad: what comes between mask and convolution.
+    """
+    pad = pad or nn.Identity()
+    kept = kept_channels(mask)
+    if kept is None or mask is None:
+        convolved: Tensor = layer(pad(masked(hidden, mask)))
+        return convolved
+    if hidden.shape[1] > len(kept):
+        hidden = hidden[:, kept]
+    weight = layer.weight[:, kept] * mask[kept].reshape(1, -1, 1, 1)
+    return functional.conv2d(pad(hidden), weight, layer.bias, padding=layer.padding)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a skip, an activation and then the dropout site between them.
+
+    Args:
+        width: channels throughout.
+        activation: acts on every channel alike.
+    """
+
+    def __init__(self, width: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.activation = activation
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        with torch.no_grad():
+            # Blocks start close to the identity, so depth costs no stability without normalisation.
+            self.second.weight.mul_(0.1)
+            self.second.get_parameter("bias").zero_()
+
+    def before_dropout(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        """The first convolution and the activation, of all channels or of those kept."""
+        hidden: Tensor = self.activation(convolved_into(kept, x, self.first))
+        return hidden
+
+    def after_dropout(self, x: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Drop channels of ``hidden``, convolve it again and add it to the block's input ``x``."""
+        return convolved_from(hidden, self.second, mask).add_(x)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x is (N, width, H, W); mask is (width,) or (N, width), zeros for dropped channels."""
+        return self.after_dropout(x, self.before_dropout(x, kept_channels(mask)), mask)

@@ -16,18 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import masked
+from .dropout import convolved_from, convolved_into, kept_channels
 
 NORMS = ("instance", "frozen", "batch", "none")
 DROPOUTS = ("channel", "element", "none")
 OUTPUTS = ("tanh", "linear")
 
 
-class DropoutSite(nn.Module):
-    """A place where a mask acts; a layer, since the layers after it are numbered past it."""
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return masked(x, mask)
+class DropoutSite(nn.Identity):
+    """Marks where masks act; a layer, since the layers after it are numbered past it."""
 
 
 class FrozenNorm(nn.BatchNorm2d):
@@ -74,21 +71,27 @@ class ResnetBlock(nn.Module):
         second = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), _norm(norm, channels)]
         # Without dropout the original has no layer here, and the later ones move up by one.
         site = [DropoutSite()] if dropout else []
-        self.conv_block = nn.Sequential(*first, nn.ReLU(), *site, *second)
-        self._before = len(first) + 1
+        self.conv_block = nn.Sequential(*first, nn.ReLU(inplace=True), *site, *second)
 
-    def before_dropout(self, x: Tensor) -> Tensor:
-        """The first convolution, its normalisation and its rectifier."""
-        return self.conv_block[: self._before](x)
+    def before_dropout(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        """The first convolution, its normalisation and its rectifier, of all channels or fewer."""
+        pad, convolution, norm, rectifier = list(self.conv_block)[:4]
+        assert isinstance(convolution, nn.Conv2d)
+        hidden: Tensor = rectifier(norm(convolved_into(kept, pad(x), convolution)))
+        return hidden
 
     def after_dropout(self, x: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Drop channels of ``hidden``, convolve it again and add it to the block's input ``x``."""
-        for layer in list(self.conv_block)[self._before :]:
-            hidden = layer(hidden, mask) if isinstance(layer, DropoutSite) else layer(hidden)
-        return x + hidden
+        pad, convolution, norm = list(self.conv_block)[-3:]
+        assert isinstance(convolution, nn.Conv2d)
+        added: Tensor = norm(convolved_from(hidden, convolution, mask, pad))
+        return added.add_(x)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.after_dropout(x, self.before_dropout(x), mask)
+        # A normalisation knows all channels, unless it is folded into the convolutions.
+        folded = isinstance(self.conv_block[2], nn.Identity)
+        kept = kept_channels(mask) if folded else None
+        return self.after_dropout(x, self.before_dropout(x, kept), mask)
 
 
 class ResNetGenerator(nn.Module):
@@ -107,6 +110,8 @@ class ResNetGenerator(nn.Module):
         out_channels: 1, or 3 for a network trained on colour images, whose mean is the result.
         antialias: halve and double the grid with blurs, as CUT's code does by default, instead of
             strided convolutions.
+        dropout_blocks: how many of the last blocks hold a dropout site; all by default, as in the
+            original. What lies ahead of them is computed once for all passes.
 
     Raises:
         ValueError: an argument outside the choices above.
@@ -126,6 +131,7 @@ class ResNetGenerator(nn.Module):
         output: str = "tanh",
         out_channels: int = 1,
         antialias: bool = False,
+        dropout_blocks: int | None = None,
     ) -> None:
         super().__init__()
         for value, choices in ((norm, NORMS), (dropout, DROPOUTS), (output, OUTPUTS)):
@@ -136,27 +142,33 @@ class ResNetGenerator(nn.Module):
                 f"resnet needs filters, blocks and out_channels of at least 1 and a dropout rate "
                 f"in [0, 1), not {filters}, {blocks}, {out_channels} and {dropout_rate}."
             )
+        sites = 0 if dropout == "none" else blocks if dropout_blocks is None else dropout_blocks
+        if not 0 <= sites <= blocks or (dropout != "none" and sites == 0):
+            raise ValueError(f"resnet needs 1 to {blocks} dropout_blocks, not {dropout_blocks}.")
         self.dropout = dropout
         self.dropout_rate = dropout_rate if dropout != "none" else 0.0
-        self.dropout_channels = (4 * filters,) * blocks if dropout != "none" else ()
+        self.dropout_channels = (4 * filters,) * sites
         self.output = output
         self.norm = norm
         self.antialias = antialias
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, filters, 7)]
-        layers += [_norm(norm, filters), nn.ReLU()]
+        layers += [_norm(norm, filters), nn.ReLU(inplace=True)]
         for before, after in pairwise((filters, 2 * filters, 4 * filters)):
             layers += [nn.Conv2d(before, after, 3, stride=1 if antialias else 2, padding=1)]
-            layers += [_norm(norm, after), nn.ReLU()]
+            layers += [_norm(norm, after), nn.ReLU(inplace=True)]
             layers += [BlurDown(after)] if antialias else []
         self._first_block = len(layers)
-        layers += [ResnetBlock(4 * filters, norm, dropout != "none") for _ in range(blocks)]
+        layers += [
+            ResnetBlock(4 * filters, norm, dropout=number >= blocks - sites)
+            for number in range(blocks)
+        ]
         self._last_block = len(layers)
         for before, after in pairwise((4 * filters, 2 * filters, filters)):
             if antialias:
                 layers += [BlurUp(before), nn.Conv2d(before, after, 3, padding=1)]
             else:
                 layers += [nn.ConvTranspose2d(before, after, 3, 2, padding=1, output_padding=1)]
-            layers += [_norm(norm, after), nn.ReLU()]
+            layers += [_norm(norm, after), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7)]
         layers += [nn.Tanh() if output == "tanh" else nn.Identity()]
         self.model = nn.Sequential(*layers)
@@ -173,36 +185,47 @@ class ResNetGenerator(nn.Module):
         around_blocks = 21 if self.antialias else 12
         return around_blocks + 8 * (self._last_block - self._first_block)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Everything ahead of the first dropout: (N, 1, H, W) -> (N, 8*filters, H/4, W/4).
+    @property
+    def decode_radius(self) -> int:
+        """Radius of what ``decode`` reads of the encoded features, in input pixels."""
+        blocks = self._last_block - self._first_block - len(self._encoded_blocks())
+        # Half of the first block with a dropout site is encoded.
+        half = 4 if self.dropout_channels else 0
+        return (12 if self.antialias else 6) + 8 * blocks - half
 
-        The first block's input and its half-way result lie one after the other in the channels.
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What no mask changes, of a slice (N, 1, H, W).
+
+        That is the input of the first block with a dropout site and its half-way result, both
+        (N, 4*filters, H/4, W/4); without dropout, what the blocks make.
         """
         if self.output == "tanh":
             x = 2 * x - 1
-        trunk = self.model[: self._first_block](x)
-        return torch.cat([trunk, self._blocks()[0].before_dropout(trunk)], dim=1)
+        y = self.model[: self._first_block](x)
+        for block in self._encoded_blocks():
+            y = block(y)
+        sited = self._sited_blocks()
+        return (y, sited[0].before_dropout(y)) if sited else (y,)
 
-    def decode(
-        self,
-        features: Tensor,
-        x: Tensor,  # noqa: ARG002 - other generators add it to what they make
-        masks: Sequence[Tensor] | None,
-    ) -> Tensor:
-        """The rest, for one set of masks: encoded features -> (N, 1, H, W), multiples of four."""
-        blocks = self._blocks()
-        # Spelled out per block, so that a network without dropout sites can be given no masks.
-        sites: Sequence[Tensor | None] = masks or [None] * len(blocks)
-        trunk, hidden = features.chunk(2, dim=1)
-        y = blocks[0].after_dropout(trunk, hidden, sites[0])
-        for block, mask in zip(blocks[1:], sites[1:], strict=True):
-            y = block(y, mask)
+    def decode(self, encoded: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
+        """The rest, for one set of masks: -> (N, 1, H, W), multiples of four."""
+        y, *hidden = encoded
+        sited = self._sited_blocks()
+        chosen: Sequence[Tensor | None] = masks or [None] * len(sited)
+        for number, (block, mask) in enumerate(zip(sited, chosen, strict=True)):
+            y = block.after_dropout(y, hidden[0], mask) if number == 0 else block(y, mask)
         y = self.model[self._last_block :](y).mean(dim=1, keepdim=True)
         return (y + 1) / 2 if self.output == "tanh" else y
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); H and W multiples of four."""
-        return self.decode(self.encode(x), x, masks)
+        return self.decode(self.encode(x), masks)
+
+    def _encoded_blocks(self) -> list[ResnetBlock]:
+        return self._blocks()[: self._last_block - self._first_block - len(self.dropout_channels)]
+
+    def _sited_blocks(self) -> list[ResnetBlock]:
+        return self._blocks()[len(self._encoded_blocks()) :]
 
     def _blocks(self) -> list[ResnetBlock]:
         return [layer for layer in self.model if isinstance(layer, ResnetBlock)]

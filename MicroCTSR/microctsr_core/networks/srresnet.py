@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import masked
+from .dropout import ResidualBlock
 from .subpixel import cubic, radius_above, start_quietly
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions around a skip, a PReLU and then the dropout site between them."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.activation = nn.PReLU()
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():
-            # Blocks start close to the identity, so depth costs no stability without normalisation.
-            self.second.weight.mul_(0.1)
-            self.second.get_parameter("bias").zero_()
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x is (N, width, H, W); mask is (width,) or (N, width), zeros for dropped channels."""
-        return x + self.second(masked(self.activation(self.first(x)), mask))
 
 
 class SRResNetGenerator(nn.Module):
@@ -80,7 +62,7 @@ class SRResNetGenerator(nn.Module):
         self.dropout_channels = (width,) * dropout_blocks
         self.stem = nn.Conv2d(1, width, 9, padding=4)
         self.stem_activation = nn.PReLU()
-        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(width, nn.PReLU()) for _ in range(blocks))
         self.after_blocks = nn.Conv2d(width, width, 3, padding=1)
         count = scale.bit_length() - 1
         self.doublings = nn.ModuleList(
@@ -93,32 +75,47 @@ class SRResNetGenerator(nn.Module):
     @property
     def radius(self) -> int:
         """Radius of the receptive field in input pixels: the halo that makes tiles exact."""
-        on_low_grid = 4 + 2 * len(self.blocks) + 1
-        return on_low_grid + radius_above(len(self.doublings), self.last.kernel_size[0])
+        return 4 + 2 * len(self.blocks) + 1 + self._radius_above
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Everything ahead of the first dropout: (N, 1, H, W) -> (N, 2·width, H, W).
+    @property
+    def _radius_above(self) -> int:
+        return radius_above(len(self.doublings), self.last.kernel_size[0])
 
-        The long skip and the features at the first site lie one after the other in the channels.
+    @property
+    def decode_radius(self) -> int:
+        """Radius of what ``decode`` reads of the encoded features, in input pixels."""
+        return 2 * len(self.dropout_channels) + self._radius_above
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What no mask changes, of a slice (N, 1, H, W).
+
+        That is the long skip, the input of the first block with a dropout site and its half-way
+        result, each (N, width, H, W), and what is added in the end, (N, 1, scale·H, scale·W).
         """
         skip = self.stem_activation(self.stem(4 * (x - 0.5)))
         features = skip
         for block in self.blocks[: -len(self.dropout_channels)]:
             features = block(features)
-        return torch.cat([skip, features], dim=1)
+        hidden = self._sited_blocks()[0].before_dropout(features)
+        return skip, features, hidden, cubic(x, self.scale)
 
-    def decode(self, features: Tensor, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
-        """The rest, for one set of masks: encoded features -> (N, 1, scale·H, scale·W)."""
-        sites = len(self.dropout_channels)
-        chosen: Sequence[Tensor | None] = masks or [None] * sites
-        skip, y = features.chunk(2, dim=1)
-        for block, mask in zip(self.blocks[-sites:], chosen, strict=True):
+    def decode(self, encoded: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
+        """The rest, for one set of masks: -> (N, 1, scale·H, scale·W)."""
+        skip, y, hidden, base = encoded
+        first, *rest = self._sited_blocks()
+        chosen: Sequence[Tensor | None] = masks or [None] * (1 + len(rest))
+        y = first.after_dropout(y, hidden, chosen[0])
+        for block, mask in zip(rest, chosen[1:], strict=True):
             y = block(y, mask)
         y = skip + self.after_blocks(y)
         for doubling, activation in zip(self.doublings, self.activations, strict=True):
             y = activation(functional.pixel_shuffle(doubling(y), 2))
-        return cubic(x, self.scale) + self.last(y)
+        return base + self.last(y)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, scale·H, scale·W)."""
-        return self.decode(self.encode(x), x, masks)
+        return self.decode(self.encode(x), masks)
+
+    def _sited_blocks(self) -> list[ResidualBlock]:
+        blocks = list(self.blocks)[-len(self.dropout_channels) :]
+        return [cast(ResidualBlock, block) for block in blocks]

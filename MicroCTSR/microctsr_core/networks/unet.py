@@ -89,20 +89,18 @@ class UNetGenerator(nn.Module):
         return reach
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The way down: (N, 1, H, W) -> the features of every level, the top one first."""
+        """The way down: (N, 1, H, W) -> it, and the features of every level, the top one first."""
         y = 4 * (x - 0.5)
-        levels = []
+        levels = [x]
         downs, bottom, _ = self._parts()
         for layer in (*downs, bottom):
             y = layer(y)
             levels.append(y)
         return tuple(levels)
 
-    def decode(
-        self, features: Sequence[Tensor], x: Tensor, masks: Sequence[Tensor] | None
-    ) -> Tensor:
+    def decode(self, encoded: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
         """The way up, for one set of masks: -> (N, 1, H, W), multiples of the stride."""
-        *skips, y = features
+        x, *skips, y = encoded
         _, _, ups = self._parts()
         chosen: Sequence[Tensor | None] = masks or [None] * len(ups)
         for skip, up, mask in zip(reversed(skips), reversed(ups), chosen, strict=True):
@@ -112,7 +110,7 @@ class UNetGenerator(nn.Module):
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); multiples of the stride."""
-        return self.decode(self.encode(x), x, masks)
+        return self.decode(self.encode(x), masks)
 
     def _parts(self) -> tuple[list[nn.Module], nn.Module, list[nn.Module]]:
         """Layers down and up, the top ones first, and the bottom: MONAI nests them."""
