@@ -21,7 +21,7 @@ from .cost import AUTO_PASSES, default_tile
 from .errors import Cancelled, MicroCTSRError, ResourceError
 from .model import Model
 from .networks import Generator
-from .networks.folding import fold
+from .networks.rewriting import rewrite
 from .planes import PlaneStacks, input_refinement
 from .posterior import (
     ChannelMasks,
@@ -288,9 +288,9 @@ def _paper_plane(sampler: TileSampler, stack: Tensor, number: int) -> Plane:
 
 @contextmanager
 def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
-    """A copy of the model's network on a device, folded, computing in full single precision."""
+    """A copy of the model's network for inference, on a device and in full single precision."""
     module = copy.deepcopy(cast(nn.Module, model.network))
-    fold(module)
+    rewrite(module)
     module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network = cast(Generator, module)
     # TF32 keeps ten bits of the mantissa, which shows between tiles of different size.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from microctsr_core.networks import Generator, build
-from microctsr_core.networks.folding import fold
+from microctsr_core.networks.rewriting import OneChannelConvolution, rewrite
 from toy_models import make_network
 
 GENERATORS = [
@@ -107,9 +107,20 @@ def test_a_folded_network_gives_the_same_numbers_without_its_norms(norm: str) ->
             layer.bias.normal_()
     x, masks = stack_for(network), random_masks(network)
     expected = network(x, [mask[None] for mask in masks])
-    fold(network)
+    rewrite(network)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     torch.testing.assert_close(network(x, masks), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_a_convolution_to_one_channel_is_pytorchs_written_another_way(padding: int) -> None:
+    torch.manual_seed(4)
+    layer = nn.Conv2d(6, 1, 7, padding=padding)
+    for order in (torch.contiguous_format, torch.channels_last):
+        x = torch.rand(2, 6, 71, 20).contiguous(memory_format=order)
+        torch.testing.assert_close(OneChannelConvolution(layer)(x), layer(x), atol=1e-5, rtol=1e-5)
+    assert OneChannelConvolution.suits(layer)
+    assert not OneChannelConvolution.suits(nn.Conv2d(6, 2, 7))
 
 
 @pytest.mark.parametrize(("name", "arguments"), LOCAL_PASSES)

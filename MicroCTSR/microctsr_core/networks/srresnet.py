@@ -69,6 +69,7 @@ class SRResNetGenerator(nn.Module):
             nn.Conv2d(width, 4 * width, 3, padding=1) for _ in range(count)
         )
         self.activations = nn.ModuleList(nn.PReLU() for _ in range(count))
+        self._last_kernel = last_kernel
         self.last = nn.Conv2d(width, 1, last_kernel, padding=last_kernel // 2)
         start_quietly(self.doublings, self.last)
 
@@ -79,7 +80,7 @@ class SRResNetGenerator(nn.Module):
 
     @property
     def _radius_above(self) -> int:
-        return radius_above(len(self.doublings), self.last.kernel_size[0])
+        return radius_above(len(self.doublings), self._last_kernel)
 
     @property
     def decode_radius(self) -> int:
