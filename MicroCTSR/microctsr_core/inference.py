@@ -19,14 +19,12 @@ from torch import Tensor, nn
 
 from .cost import AUTO_PASSES, default_tile
 from .errors import Cancelled, MicroCTSRError, ResourceError
+from .masks import ChannelMasks, ElementMasks, MaskSource
 from .model import Model
 from .networks import Generator
 from .networks.rewriting import rewrite
 from .planes import PlaneStacks, input_refinement
 from .posterior import (
-    ChannelMasks,
-    ElementMasks,
-    MaskSource,
     Posterior,
     Samples,
     Stopping,

@@ -21,11 +21,12 @@ from .errors import Cancelled, MicroCTSRError, ModelError, ResourceError
 from .importing import UNCALIBRATED
 from .inference import Cancel, Progress, network_on
 from .io.checks import check_image
+from .masks import ChannelMasks, ElementMasks, MaskSource
 from .memory import free_memory_bytes
 from .model import Model
 from .networks import Generator, build
 from .planes import PlaneStacks, input_refinement
-from .posterior import ChannelMasks, ElementMasks, MaskSource, has_dropout
+from .posterior import has_dropout
 from .preparation import Intensity, whole_box
 from .resources import footprint, resolve_device
 from .tiles import BLOCK, cover, region_of

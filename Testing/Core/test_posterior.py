@@ -10,12 +10,10 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from microctsr_core.masks import ChannelMasks, ElementMasks, channel_masks
 from microctsr_core.posterior import (
-    ChannelMasks,
-    ElementMasks,
     Moments,
     Stopping,
-    channel_masks,
     posterior,
     settled,
 )

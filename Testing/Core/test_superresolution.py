@@ -23,7 +23,7 @@ from microctsr_core import (
     inference,
     superresolve,
 )
-from microctsr_core.posterior import channel_masks
+from microctsr_core.masks import channel_masks
 from microctsr_core.reconstruction import matched_to_input
 from microctsr_core.volume import Box
 from toy_models import make_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from .losses import Term
 Batch = Mapping[str, Tensor]
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """Networks that learn together, and their losses.
 
     Losses are told domain by domain and are means over the slots given, so that the loop can share
@@ -43,6 +44,7 @@ class Method(nn.Module):
     def judges(self) -> Sequence[PatchGAN]:
         return []
 
+    @abstractmethod
     def generator_terms(
         self, domain: str, batch: Batch, chance: Chance, alone: bool
     ) -> tuple[list[Term], Tensor | None]:
@@ -54,11 +56,15 @@ class Method(nn.Module):
             chance: for these slots.
             alone: whether the generators learn without the judges at this step.
         """
-        raise NotImplementedError
 
-    def judge_terms(self, domain: str, batch: Batch, made: Tensor) -> list[Term]:
+    def judge_terms(
+        self,
+        domain: str,  # noqa: ARG002 - for methods with judges
+        batch: Batch,  # noqa: ARG002
+        made: Tensor,  # noqa: ARG002
+    ) -> list[Term]:
         """The judges' losses from the same batch and from (slots, ...) of generated images."""
-        raise NotImplementedError
+        return []
 
 
 class ImagePool:
