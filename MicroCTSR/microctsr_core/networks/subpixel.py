@@ -35,6 +35,8 @@ def start_quietly(doublings: Iterable[nn.Module], last: nn.Module) -> None:
             nn.init.kaiming_normal_(weight)
             weight.copy_(weight[::4].repeat_interleave(4, dim=0))
             bias.zero_()
-        # The untrained network is all but cubic interpolation.
-        last.get_parameter("weight").mul_(0.01)
+        # The untrained network is all but cubic interpolation; sub-pixels of a last layer that
+        # makes some at once start equal too.
+        weight = last.get_parameter("weight")
+        weight.copy_(0.01 * weight[:1].expand_as(weight))
         last.get_parameter("bias").zero_()
