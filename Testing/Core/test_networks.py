@@ -40,6 +40,18 @@ def stack_for(network: Generator, size: int = 32, batch: int = 1) -> Tensor:
     return torch.rand((batch, network.in_slices, size, size), generator=generator)
 
 
+@pytest.mark.parametrize("upsampling", [[8, 8, 8], [8, 8], [8]])
+def test_an_untrained_network_makes_no_checkerboard_of_an_even_plane(upsampling: list[int]) -> None:
+    torch.manual_seed(0)
+    network = build("compact", width=16, blocks=2, dropout_blocks=1, upsampling=upsampling)
+    even = torch.full((1, network.in_slices, 32, 32), 0.3)
+    added = network(even)[0, 0] - 0.3  # to the cubic interpolation, which is even
+    middle = added[96:160, 96:160]
+    assert added.abs().max() > 0
+    assert middle.std() < 1e-3 * middle.abs().mean()
+
+
+
 def random_masks(network: Generator, *batch: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(2)
     return [
