@@ -44,7 +44,8 @@ Cancel: TypeAlias = Callable[[], bool]
 PAPER_PASSES = 100
 # An uncertainty below this is none to a reader of CT, however badly it is known.
 _NEGLIGIBLE_HU = 1.0
-_INFERENCE_SHARE = 0.98  # of the progress bar; the rest is for what follows
+INFERENCE_SHARE = 0.98
+"""Of the progress bar; the rest is for what follows."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ class Watch:
             fraction = (self._done + share_of_tile) / (self._tiles * len(self._planes))
             plane = self._planes[min(self._done // self._tiles, len(self._planes) - 1)]
             message = f"Slice {plane + 1} of {self._count}"
-            self._progress(_INFERENCE_SHARE * min(fraction, 1.0), message)
+            self._progress(INFERENCE_SHARE * min(fraction, 1.0), message)
 
 
 class TileSampler:

@@ -49,6 +49,13 @@ def total_memory_bytes() -> int:
     return total
 
 
+def resident_memory_bytes() -> int:
+    """The memory that this process holds now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def peak_memory_bytes() -> int:
     """The most memory this process has held so far, in bytes."""
     if sys.platform == "win32":

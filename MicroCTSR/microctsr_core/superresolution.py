@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .inference import Cancel, Plan, Preset, Progress, ScaleMode, Settings, infer, plan_work
 from .io.checks import check_image
@@ -20,18 +19,17 @@ from .model import Model, load_model
 from .posterior import Samples
 from .preparation import whole_box
 from .resources import check_memory, resolve_device
-from .trust import Thresholds, check_card, consistency, otsu_thresholds, scanner_at
+from .trust import Thresholds, check_card, consistency, otsu_thresholds, rms, scanner_at
 from .volume import Box, Volume
 
 NOTICE = "synthetic, not for diagnosis"
 MEAN, UNCERTAINTY, CONSISTENCY = "mean", "uncertainty", "consistency"
-"""What the volumes of a result are called."""
-
-_CONTENTS = {
+CONTENTS = {
     MEAN: "mean of passes, HU",
     UNCERTAINTY: "standard deviation of passes, HU",
     CONSISTENCY: "result brought back minus input, HU",
 }
+"""The volumes of a result, and what they hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +116,7 @@ def superresolve(
     if progress is not None:
         progress(1.0, "Done")
     thresholds = otsu_thresholds(mean.array, uncertainty.array)
-    report = work.report(seconds, passes, departure.array, thresholds, peak_memory_bytes())
+    report = work.report(seconds, passes, rms(departure.array), thresholds, peak_memory_bytes())
     return Result(mean, uncertainty, departure, report)
 
 
@@ -161,14 +159,14 @@ class Work:
             "model": f"{self.model.name} {self.model.version}",
             "model_sha256": self.model.sha256,
             "settings": json.dumps({"box": box, **asdict(self.settings)}),
-            "content": _CONTENTS[content],
+            "content": CONTENTS[content],
         }
 
     def report(
         self,
         seconds: dict[str, float],
         passes: Sequence[float],
-        departure: NDArray[np.float32],
+        rms_hu: float,
         thresholds: Thresholds,
         peak_bytes: int,
     ) -> dict[str, Any]:
@@ -177,7 +175,7 @@ class Work:
         Args:
             seconds: per stage.
             passes: mean number of passes of each plane.
-            departure: the consistency, in HU.
+            rms_hu: of the consistency.
             thresholds: for seeds.
             peak_bytes: the most memory that the process held.
         """
@@ -189,7 +187,7 @@ class Work:
             "peak_memory_bytes": peak_bytes,
             "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
             "warnings": self.warnings,
-            "consistency_rms_hu": float(np.sqrt(np.mean(np.square(departure, dtype=float)))),
+            "consistency_rms_hu": rms_hu,
             "seed_thresholds": asdict(thresholds),
             "settings": {"box": [list(ends) for ends in self.box], **asdict(self.settings)},
         }

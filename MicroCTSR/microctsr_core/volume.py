@@ -95,6 +95,11 @@ class Volume:
         return self.array.dtype
 
     @property
+    def in_memory(self) -> bool:
+        """Whether all values are in memory or mapped into it, instead of read slice by slice."""
+        return not isinstance(self.array, OnDisk)
+
+    @property
     def size_mm(self) -> Triple:
         """Edge lengths in mm along (k, j, i), from outer voxel edge to outer voxel edge."""
         k, j, i = (n * step for n, step in zip(self.shape, self.spacing, strict=True))

@@ -8,12 +8,14 @@ from .consistency import (
     bring_back_plane,
     bring_back_slices,
     consistency,
+    rms,
     scanner_at,
 )
-from .seeds import LABELS, Thresholds, otsu_thresholds, reliable, seed_labels
+from .seeds import LABELS, SAMPLES, Thresholds, otsu_thresholds, reliable, seed_labels
 
 __all__ = [
     "LABELS",
+    "SAMPLES",
     "Thresholds",
     "bring_back",
     "bring_back_plane",
@@ -22,6 +24,7 @@ __all__ = [
     "consistency",
     "otsu_thresholds",
     "reliable",
+    "rms",
     "scanner_at",
     "seed_labels",
 ]

@@ -6,8 +6,8 @@ scanner imaged the patient, and the difference from the scan shows, in HU, where
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ from ..volume import Triple, Volume
 
 # Standard deviations at which the Gaussian is cut off.
 _TRUNCATE = 4.0
+
+
+class Planes(Protocol):
+    """Planes that need not all be in memory."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, planes: slice, /) -> NDArray[np.float32]: ...
 
 
 def consistency(mean: Volume, ct: Volume, scanner: Mapping[str, Any]) -> Volume:
@@ -52,6 +60,15 @@ def consistency(mean: Volume, ct: Volume, scanner: Mapping[str, Any]) -> Volume:
     return ct.with_array(brought_back - ct.array.astype(np.float32))
 
 
+def rms(slices: Iterable[NDArray[Any]]) -> float:
+    """Root mean square of a volume, slice after slice."""
+    total, count = 0.0, 0
+    for values in slices:
+        total += float(np.square(values, dtype=np.float64).sum())
+        count += values.size
+    return float(np.sqrt(total / count))
+
+
 def bring_back(
     fine: NDArray[Any], factors: tuple[int, int, int], sigmas: Sequence[float]
 ) -> NDArray[np.float32]:
@@ -81,7 +98,7 @@ def bring_back_plane(
 
 
 def bring_back_slices(
-    planes: NDArray[np.float32], factor: int, sigma: float, slices: range
+    planes: Planes, factor: int, sigma: float, slices: range
 ) -> NDArray[np.float32]:
     """The part of :func:`bring_back` through the plane, for some slices.
 

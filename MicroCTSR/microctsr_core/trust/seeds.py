@@ -20,13 +20,15 @@ from ..pieces import Sliceable, sampled
 LABELS = {"bone": 1, "fluid": 2, "air": 3}
 """What the voxels of seeds are called."""
 
+SAMPLES = 2_000_000
+"""Values of a volume that are looked at to find its thresholds, at most."""
+
 # Limits of the tissues (air < -500, fluid -200 ... 300, bone > 700 HU). A threshold that does not
 # lie in the gap between two of them, or near it, has parted something else.
 _AIR_HU = -500.0
 _AIR_RANGE = (-900.0, -200.0)
 _BONE_HU = 700.0
 _BONE_RANGE = (300.0, 1200.0)
-_SAMPLES = 2_000_000
 _BINS = 256
 # A share of the fluid's interval, at its upper end, in which most voxels are thin bone.
 _DOUBTFUL_SHARE = 1 / 3
@@ -127,7 +129,7 @@ def seed_labels(
 
 def _histogram(values: Sliceable) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Counts and centres of bins, from a sample of the values, without the outermost of them."""
-    sample = sampled(values, _SAMPLES)
+    sample = sampled(values, SAMPLES)
     low, high = np.percentile(sample, (0.1, 99.9))
     if low == high:
         return np.array([sample.size]), np.array([float(low)])
