@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .pieces import SAMPLES
 from .preparation import SPLINE_REACH, fine_factors, in_plane_mm, whole_box
 from .tiles import Region, Tile, bounds, cover, region_of, widened
 from .volume import Box, Triple
@@ -169,7 +170,8 @@ def streaming_needs(
     memory = copies * slab_bytes + _at_work(shape, spacing, box, footprint, fine_shape, tile)
     written = volumes * _BYTES * math.prod(fine_shape) * (_LEVELS if zarr else 1)
     small = _BYTES * fine_shape[0] * extents[1] * extents[2]  # brought back, and the consistency
-    return Needs(memory + _STATISTICS_BYTES, int(written) + 2 * small + _STATISTICS_BYTES)
+    kept = 2 * _BYTES * min(SAMPLES, math.prod(fine_shape))  # to choose thresholds from
+    return Needs(memory + _STATISTICS_BYTES, int(written) + 2 * small + kept)
 
 
 def _at_work(

@@ -15,6 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+SAMPLES = 2_000_000
+"""Values of a volume that are looked at to choose thresholds for it, at most."""
+
 _PIECE_BYTES = 16_000_000
 
 

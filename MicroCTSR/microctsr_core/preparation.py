@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import MicroCTSRError
-from .pieces import pieces, sampled
+from .pieces import SAMPLES, pieces, sampled
 from .volume import Box, Triple
 
 # A cubic spline's weights fall by 0.27 from sample to sample: after 16, none is left in float32.
 SPLINE_REACH = 16
 _NEGLIGIBLE_WEIGHT = 1e-9
-# Whole-scan statistics of the paper's scaling are kept steady by looking at no more than this.
-_OTSU_SAMPLES = 2_000_000
 
 
 def whole_box(shape: Sequence[int]) -> Box:
@@ -133,7 +131,7 @@ class ZScoreUnit:
             # Imported here: the rest of this file serves programs that have not installed it.
             from skimage.filters import threshold_otsu
 
-            threshold = float(threshold_otsu(sampled(array, _OTSU_SAMPLES)))
+            threshold = float(threshold_otsu(sampled(array, SAMPLES)))
         count, mean, squares = 0, 0.0, 0.0
         for piece in pieces(array):
             foreground = piece[piece > threshold].astype(np.float64)

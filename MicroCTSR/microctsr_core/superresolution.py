@@ -116,7 +116,8 @@ def superresolve(
     if progress is not None:
         progress(1.0, "Done")
     thresholds = otsu_thresholds(mean.array, uncertainty.array)
-    report = work.report(seconds, passes, rms(departure.array), thresholds, peak_memory_bytes())
+    peak, rms_hu = peak_memory_bytes(), rms(departure.array)
+    report = work.report(seconds, passes, rms_hu, thresholds, peak, mean)
     return Result(mean, uncertainty, departure, report)
 
 
@@ -169,6 +170,7 @@ class Work:
         rms_hu: float,
         thresholds: Thresholds,
         peak_bytes: int,
+        grid: Volume,
     ) -> dict[str, Any]:
         """The report of a :class:`Result`.
 
@@ -178,6 +180,7 @@ class Work:
             rms_hu: of the consistency.
             thresholds: for seeds.
             peak_bytes: the most memory that the process held.
+            grid: of the result.
         """
         model = self.model
         return {
@@ -187,6 +190,7 @@ class Work:
             "peak_memory_bytes": peak_bytes,
             "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
             "warnings": self.warnings,
+            "grid": {"shape": list(grid.shape), "spacing": list(grid.spacing)},
             "consistency_rms_hu": rms_hu,
             "seed_thresholds": asdict(thresholds),
             "settings": {"box": [list(ends) for ends in self.box], **asdict(self.settings)},

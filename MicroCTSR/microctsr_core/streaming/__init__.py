@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .pipeline import Finished, Here, Maker, going_on, stream
-from .run import Run, joined
-from .stores import STREAMED_SUFFIXES, check_streamed, is_zarr_name
+from .run import Run, joined, shared
+from .stores import STREAMED_SUFFIXES, ZarrStore, check_streamed
 
 __all__ = [
     "STREAMED_SUFFIXES",
@@ -12,9 +12,10 @@ __all__ = [
     "Here",
     "Maker",
     "Run",
+    "ZarrStore",
     "check_streamed",
     "going_on",
-    "is_zarr_name",
     "joined",
+    "shared",
     "stream",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -12,10 +13,10 @@ from ..inference import INFERENCE_SHARE, Cancel, Preset, Progress, ScaleMode, Se
 from ..io.reading import open_volume
 from ..model import Model
 from ..posterior import Samples
-from ..superresolution import CONTENTS, Result, prepare, timed
+from ..superresolution import prepare, timed
 from ..volume import Box, Volume
 from .folder import Folder
-from .run import Outputs, Run
+from .run import Run, Targets
 from .stages import appear, begin, kept_when_stopped, told, write_consistency
 from .stores import check_streamed
 
@@ -46,8 +47,8 @@ class Here:
         return run.make(numbers, progress, cancel)
 
 
-Finished: TypeAlias = Callable[[Result], None]
-"""Called with the result before its volumes get their names; only slices may be taken of them."""
+Finished: TypeAlias = Callable[[dict[str, Any], Mapping[str, Volume]], None]
+"""Called with the report and the volumes, before they get their names; only slices may be taken."""
 
 
 def stream(
@@ -71,6 +72,7 @@ def stream(
     overwrite: bool = False,
     tell: Callable[[str], None] | None = None,
     maker: Maker | None = None,
+    keep_all: bool = False,
     finished: Finished | None = None,
 ) -> dict[str, Any]:
     """Super-resolve a box of a scan to files, slab by slab.
@@ -92,8 +94,9 @@ def stream(
         overwrite: whether outputs that exist may be replaced; of folders, only OME-Zarr images.
         tell: called with what the user should know before the work starts.
         maker: makes the slabs; by default this process, see :mod:`microctsr_core.cluster`.
-        finished: called with the result, of whose volumes only slices may be taken, before the
-            volumes get their names; where it is given, all three volumes are made.
+        finished: called with the report and the volumes that are made, before they get their
+            names; only slices may be taken of them.
+        keep_all: whether all three volumes are there for ``finished``, wanted or not.
 
     Returns:
         The report, as of :func:`~microctsr_core.superresolve`, with ``slabs``: ``count``, and
@@ -107,22 +110,23 @@ def stream(
         >>> report = stream("ct.nrrd", output="sr.zarr", uncertainty="uncertainty.zarr")
     """
     settings = Settings(samples, seed, scale_mode, tile, preset, tolerance)
-    outputs = Outputs(
+    targets = Targets(
         _absolute(output),
         None if uncertainty is None else _absolute(uncertainty),
         None if consistency is None else _absolute(consistency),
-        keep_all=finished is not None,
+        keep_all=keep_all,
     )
-    for path in outputs.finals().values():
-        check_streamed(path, overwrite or going_on(outputs.mean))
+    for path in targets.finals().values():
+        check_streamed(path, overwrite or going_on(targets.mean))
     seconds: dict[str, float] = {}
     if progress is not None:
         progress(0.0, "Checking the scan")
-    with timed(seconds, "total"), ExitStack() as until_done:
+    start = time.perf_counter()
+    with ExitStack() as until_done:
         with timed(seconds, "checks"):
             scan = ct if isinstance(ct, Volume) else open_volume(ct)
             work = prepare(scan, model, box, settings, device)
-            run = Run(work, outputs, Folder.beside(outputs.mean), slab)
+            run = Run(work, targets, Folder.beside(targets.mean), slab)
             until_done.enter_context(run.folder.held())
             until_done.enter_context(kept_when_stopped(run))
             maker = maker or Here()
@@ -142,15 +146,14 @@ def stream(
         with timed(seconds, "levels"):
             for store in run.stores.values():
                 store.finish()
+        seconds["total"] = time.perf_counter() - start
         report = told(run, seconds, rms_hu, len(kept))
         if finished is not None:
-            volumes = {content: run.stores[content].volume() for content in CONTENTS}
-            finished(Result(**volumes, report=report))
+            finished(report, {content: store.volume() for content, store in run.stores.items()})
         run.folder.finish(report)
         appear(run)
     if progress is not None:
         progress(1.0, "Done")
-    report["seconds"]["total"] = round(seconds["total"], 3)
     return report
 
 

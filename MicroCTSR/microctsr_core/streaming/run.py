@@ -18,19 +18,23 @@ from .. import __version__
 from ..cost import slab_planes
 from ..errors import MicroCTSRError
 from ..inference import Cancel, Inferred, Plan, Progress, Settings, infer, plan_work
+from ..io.raw_nrrd import write_raw_nrrd
 from ..io.reading import open_volume
 from ..memory import peak_memory_bytes
 from ..model import load_model
-from ..pieces import pieces
+from ..pieces import SAMPLES, pieces
 from ..superresolution import CONSISTENCY, MEAN, UNCERTAINTY, Work
-from ..trust import SAMPLES, bring_back_plane
+from ..trust import bring_back_plane
 from ..volume import Volume
 from .folder import Folder, Slab
 from .stores import Store, store_at
 
+_VERSIONS = [__version__, str(torch.__version__)]
+_SCAN, _MODEL = "scan.nrrd", "model"
+
 
 @dataclass(frozen=True)
-class Outputs:
+class Targets:
     """Where volumes go, by absolute path; what is ``None`` is not written.
 
     Args:
@@ -54,7 +58,7 @@ class Outputs:
         }
         if self.keep_all:
             for content in (UNCERTAINTY, CONSISTENCY):
-                paths.setdefault(content, folder.path / f"{content}.nrrd")
+                paths.setdefault(content, folder.path / f"{content}{self.mean.suffix}")
         return paths
 
 
@@ -64,13 +68,13 @@ class Run:
 
     Args:
         work: what is super-resolved, and how.
-        outputs: where its volumes go.
+        targets: where its volumes go.
         folder: where it keeps its records.
         slab_planes: per slab; by default as ``cost.slab_planes``.
     """
 
     work: Work
-    outputs: Outputs
+    targets: Targets
     folder: Folder
     slab_planes: int | None = None
 
@@ -108,7 +112,7 @@ class Run:
     def stores(self) -> dict[str, Store]:
         """The volumes that are written, by what they hold."""
         grids = {MEAN: self.grid, UNCERTAINTY: self.grid, CONSISTENCY: self.low}
-        finals = self.outputs.finals()
+        finals = self.targets.finals()
         return {
             content: store_at(
                 path,
@@ -116,7 +120,7 @@ class Run:
                 self.slab,
                 finals.get(content, path),
             )
-            for content, path in self.outputs.working(self.folder).items()
+            for content, path in self.targets.working(self.folder).items()
         }
 
     @property
@@ -163,24 +167,32 @@ class Run:
         return planes.ravel()[-first * planes[0].size % every :: every].copy()
 
 
-def described(run: Run, scan: Path | None, model: Path | None) -> dict[str, Any]:
-    """All that another process needs to take part in a run, in values that JSON can hold.
+def described(run: Run, scan: Path | None = None) -> dict[str, Any]:
+    """What another process needs to take part in a run, in values that JSON can hold.
 
     Args:
-        scan: where the scan can be read in parts, if anywhere.
-        model: folder of the model's package, if there is one.
+        scan: where it can be read in parts; by default in the working folder (see ``shared``).
     """
-    work, outputs = run.work, run.outputs
+    work, targets = run.work, run.targets
     return {
+        "versions": _VERSIONS,
         "scan": scan and str(scan),
-        "model": model and str(model),
         "box": work.box,
         "settings": asdict(work.settings),
         "device": str(work.device),
         "slab": run.slab,
-        "outputs": {content: str(path) for content, path in outputs.finals().items()},
-        "keep_all": outputs.keep_all,
+        "outputs": {content: str(path) for content, path in targets.finals().items()},
+        "keep_all": targets.keep_all,
     }
+
+
+def shared(run: Run) -> None:
+    """Put what workers cannot find elsewhere into the working folder: the model, and the scan."""
+    folder = run.folder.path
+    if not (folder / _MODEL).is_dir():
+        run.work.model.save(folder / _MODEL)
+    if not run.folder.run()["scan"] and not (folder / _SCAN).is_file():
+        write_raw_nrrd(run.work.ct, folder / _SCAN)
 
 
 def joined(folder: Path) -> Run:
@@ -194,14 +206,19 @@ def joined(folder: Path) -> Run:
         raise MicroCTSRError(
             f"{folder} cannot be read by a worker; it must lie on a disk that all workers share."
         )
-    ct, model = open_volume(record["scan"]), load_model(record["model"])
+    if record["versions"] != _VERSIONS:
+        raise MicroCTSRError(
+            f"A worker has microctsr and torch {' and '.join(_VERSIONS)}, but the run began with "
+            f"{' and '.join(record['versions'])}; give all workers the same."
+        )
+    ct, model = open_volume(record["scan"] or folder / _SCAN), load_model(folder / _MODEL)
     paths = {content: Path(path) for content, path in record["outputs"].items()}
     uncertainty, consistency = paths.get(UNCERTAINTY), paths.get(CONSISTENCY)
-    outputs = Outputs(paths[MEAN], uncertainty, consistency, record["keep_all"])
+    targets = Targets(paths[MEAN], uncertainty, consistency, record["keep_all"])
     box = ct.check_box(record["box"])
     settings, device = Settings(**record["settings"]), torch.device(record["device"])
     work = Work(ct, model, box, settings, device, warnings=[])
-    return Run(work, outputs, Folder(folder), record["slab"])
+    return Run(work, targets, Folder(folder), record["slab"])
 
 
 def fingerprint(run: Run) -> str:
@@ -212,11 +229,10 @@ def fingerprint(run: Run) -> str:
     for piece in pieces(ct.array):
         scan.update(np.ascontiguousarray(piece).data)
     facts = {
-        "versions": [__version__, torch.__version__],
         "scan": [scan.hexdigest(), str(ct.dtype), ct.shape, ct.spacing, ct.origin],
         "direction": ct.direction.tolist(),
         "modality": ct.metadata.get("modality"),
         "model": [model.sha256, model.card],
-        **described(run, None, None),
+        **described(run),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

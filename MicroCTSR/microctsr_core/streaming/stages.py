@@ -43,7 +43,7 @@ def begin(
     if record.get("fingerprint") == mark and _all_there(run):
         kept = run.folder.done()
     else:
-        for path in run.outputs.finals().values():
+        for path in run.targets.finals().values():
             check_streamed(path, overwrite)
         if record:
             tell(f"An unfinished run of other settings in {run.folder.path} is discarded.")
@@ -54,8 +54,7 @@ def begin(
         tell(f"Going on: {len(kept)} of {len(run.slabs)} slabs are done.")
         return kept
     _refuse_strangers(run)
-    record = described(run, source, run.work.model.path)
-    run.folder.begin({"fingerprint": mark, **record})
+    run.folder.begin({"fingerprint": mark, **described(run, source)})
     for content, store in run.stores.items():
         if content != CONSISTENCY:
             discard(store.path)
@@ -118,14 +117,14 @@ def told(run: Run, seconds: dict[str, float], rms_hu: float, kept: int) -> dict[
     )
     passes = np.concatenate([slab.passes for slab in slabs])
     peak = max(peak_memory_bytes(), *(slab.peak_bytes for slab in slabs))
-    report = run.work.report(seconds, passes.tolist(), rms_hu, thresholds, peak)
+    report = run.work.report(seconds, passes.tolist(), rms_hu, thresholds, peak, run.grid)
     return {**report, "slabs": {"count": len(slabs), "kept": kept}}
 
 
 def appear(run: Run) -> None:
     """Give every volume its name, and remove what the run kept for itself."""
-    working = run.outputs.working(run.folder)
-    for content, final in run.outputs.finals().items():
+    working = run.targets.working(run.folder)
+    for content, final in run.targets.finals().items():
         if os.path.lexists(working[content]):  # unless it got its name before the run was killed
             put_in_place(working[content], final)
     run.folder.clear()
@@ -155,7 +154,7 @@ def _refuse_strangers(run: Run) -> None:
 
 
 def _tell_needs(run: Run, processes: int, tell: Callable[[str], None]) -> None:
-    work, working = run.work, run.outputs.working(run.folder)
+    work, working = run.work, run.targets.working(run.folder)
     told = streaming_needs(
         work.ct.shape,
         work.ct.spacing,
@@ -165,10 +164,10 @@ def _tell_needs(run: Run, processes: int, tell: Callable[[str], None]) -> None:
         work.settings.tile,
         slab=run.slab,
         volumes=len({MEAN, UNCERTAINTY} & working.keys()),
-        zarr=any(is_zarr_name(path) for path in run.outputs.finals().values()),
+        zarr=any(is_zarr_name(path) for path in run.targets.finals().values()),
     )
     written = run.folder.bytes() + sum(map(bytes_on_disk, working.values()))
-    for folder in {path.parent for path in run.outputs.finals().values()}:
+    for folder in {path.parent for path in run.targets.finals().values()}:
         check_streaming(told, folder, processes, written)
     memory = gigabytes(resident_memory_bytes() + told.memory)
     each = "" if processes == 1 else " per worker"

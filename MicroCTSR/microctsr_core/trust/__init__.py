@@ -11,11 +11,10 @@ from .consistency import (
     rms,
     scanner_at,
 )
-from .seeds import LABELS, SAMPLES, Thresholds, otsu_thresholds, reliable, seed_labels
+from .seeds import LABELS, Thresholds, otsu_thresholds, reliable, seed_labels
 
 __all__ = [
     "LABELS",
-    "SAMPLES",
     "Thresholds",
     "bring_back",
     "bring_back_plane",

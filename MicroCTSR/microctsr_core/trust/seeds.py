@@ -15,13 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pieces import Sliceable, sampled
+from ..pieces import SAMPLES, Sliceable, sampled
 
 LABELS = {"bone": 1, "fluid": 2, "air": 3}
 """What the voxels of seeds are called."""
-
-SAMPLES = 2_000_000
-"""Values of a volume that are looked at to find its thresholds, at most."""
 
 # Limits of the tissues (air < -500, fluid -200 ... 300, bone > 700 HU). A threshold that does not
 # lie in the gap between two of them, or near it, has parted something else.
