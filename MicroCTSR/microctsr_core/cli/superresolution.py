@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -107,7 +108,7 @@ def superresolve(
     }
     size = options.read_spacing(spacing)
     outputs = Outputs(output, uncertainty, consistency, preview, report, compress)
-    if source.is_dir() and not output.suffix:
+    if os.path.isdir(source) and not output.suffix:
         check_workers(workers, cluster, streamed=True)
         with made_by(workers, cluster) as maker:
             superresolve_cases(source, outputs, model, settings, size, overwrite, maker)

@@ -56,7 +56,7 @@ def library() -> Any:
 
 def is_zarr(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is a group of Zarr, of version 2 or 3."""
-    return any((Path(path) / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs"))
+    return any(os.path.lexists(Path(path) / name) for name in ("zarr.json", ".zgroup", ".zattrs"))
 
 
 def is_ome_zarr(path: str | os.PathLike[str]) -> bool:

@@ -125,7 +125,7 @@ def check_streamed(path: Path, overwrite: bool) -> None:
         check_output(path, overwrite)
         return
     library()
-    if os.path.lexists(path) and not (path.is_dir() and is_ome_zarr(path)):
+    if os.path.lexists(path) and not (os.path.isdir(path) and is_ome_zarr(path)):
         raise WriteError(f"{path} exists and is no OME-Zarr image; give another name.")
     if os.path.lexists(path) and not overwrite:
         raise WriteError(
