@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..errors import GeometryError, MicroCTSRError, ReadError
 from ..pieces import OnDisk
 from ..volume import Triple, Volume
@@ -267,6 +268,7 @@ def _metadata(grid: Volume, factors: Sequence[tuple[int, int, int]]) -> dict[str
         "axes": [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"],
         "datasets": datasets,
         "type": "mean",
+        "metadata": {"method": "microctsr_core.io.ome_zarr.block_means", "version": __version__},
     }
 
 

@@ -233,6 +233,6 @@ def fingerprint(run: Run) -> str:
         "direction": ct.direction.tolist(),
         "modality": ct.metadata.get("modality"),
         "model": [model.sha256, model.card],
-        **described(run),
+        "run": described(run),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
