@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .card import list_models
     from .io import read_volume, write_volume
     from .model import Model, load_model
+    from .streaming import stream
     from .superresolution import Result, superresolve
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ __all__ = [
     "list_models",
     "load_model",
     "read_volume",
+    "stream",
     "superresolve",
     "write_volume",
 ]
@@ -60,6 +62,7 @@ _LOADED_ON_FIRST_USE = {
     "load_model": "model",
     "read_volume": "io.reading",
     "Result": "superresolution",
+    "stream": "streaming.pipeline",
     "superresolve": "superresolution",
     "write_volume": "io.writing",
 }

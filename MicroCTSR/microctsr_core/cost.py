@@ -14,7 +14,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .preparation import SPLINE_REACH, fine_factors, whole_box
+from .pieces import SAMPLES
+from .preparation import SPLINE_REACH, fine_factors, in_plane_mm, whole_box
 from .tiles import Region, Tile, bounds, cover, region_of, widened
 from .volume import Box, Triple
 
@@ -30,6 +31,15 @@ _BYTES = 4
 _PLANE_BYTES = 5 * 8
 # Double-precision moments of a tile, with the pass that is being added.
 _MOMENTS_BYTES = 6 * 8
+# A slab of a streaming run: small enough for any computer, large enough for a disk.
+_SLAB_BYTES = 16_000_000
+_SLAB_PLANES = 16
+# A slab's chunks while they are packed, and the file they make.
+_PACKING_COPIES = 3
+# Coarser levels take at most a third of the finest, 1/4 + 1/16 + ...
+_LEVELS = 4 / 3
+# What is looked at to choose thresholds, and the copies made of it.
+_STATISTICS_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -121,21 +131,75 @@ def needs(
     extents = _extents(box)
     fine_shape, _ = result_grid(extents, spacing, footprint.scale, scale_mode)
     fine_voxels = math.prod(fine_shape)
+    held = _HELD_VOLUMES * _BYTES * fine_voxels
+    memory = held + _at_work(shape, spacing, box, footprint, fine_shape, tile)
+    return Needs(memory, _WRITTEN_VOLUMES * _BYTES * fine_voxels + _BYTES * math.prod(extents))
+
+
+def slab_planes(fine_shape: Sequence[int]) -> int:
+    """Output planes that a streaming run makes, writes and, when it goes on, keeps together."""
+    planes = _SLAB_BYTES // (_BYTES * fine_shape[1] * fine_shape[2])
+    return 2 ** int(math.log2(min(max(planes, 1), _SLAB_PLANES)))
+
+
+def streaming_needs(
+    shape: Sequence[int],
+    spacing: Triple,
+    box: Box | None,
+    footprint: Footprint,
+    scale_mode: str = "in-plane",
+    tile: int | None = None,
+    *,
+    slab: int | None = None,
+    volumes: int = _WRITTEN_VOLUMES,
+    zarr: bool = False,
+) -> Needs:
+    """As :func:`needs`, for a run that streams: its memory does not know how many planes there are.
+
+    Args:
+        slab: output planes per slab, as :func:`slab_planes` by default.
+        volumes: of the finer grid that are written.
+        zarr: whether they are OME-Zarr, which packs a slab in memory and adds coarser levels.
+    """
+    box = box or whole_box(shape)
+    extents = _extents(box)
+    fine_shape, _ = result_grid(extents, spacing, footprint.scale, scale_mode)
+    planes = min(slab or slab_planes(fine_shape), fine_shape[0])
+    slab_bytes = _BYTES * planes * fine_shape[1] * fine_shape[2]
+    copies = 2 + (_PACKING_COPIES if zarr else 0)  # mean and uncertainty are held in any case
+    memory = copies * slab_bytes + _at_work(shape, spacing, box, footprint, fine_shape, tile)
+    written = volumes * _BYTES * math.prod(fine_shape) * (_LEVELS if zarr else 1)
+    small = _BYTES * fine_shape[0] * extents[1] * extents[2]  # brought back, and the consistency
+    kept = 2 * _BYTES * min(SAMPLES, math.prod(fine_shape))  # to choose thresholds from
+    return Needs(memory + _STATISTICS_BYTES, int(written) + 2 * small + kept)
+
+
+def _at_work(
+    shape: Sequence[int],
+    spacing: Triple,
+    box: Box,
+    footprint: Footprint,
+    fine_shape: Sequence[int],
+    tile: int | None,
+) -> int:
+    """Bytes for the plane at work: slices read for it, its tile, and itself."""
+    _, rows, columns = _extents(box)
     tiles = _tiles(shape, box, footprint, tile)
     read = max(_area(piece.read) for piece in tiles)
     written = max(_area(piece.write) for piece in tiles) * footprint.network_scale**2
     margin = 2 * (footprint.radius // _refinement(footprint) + SPLINE_REACH)
-    slab = math.prod(n + margin for n in extents)
+    reach = footprint.in_slices * in_plane_mm(spacing) / _refinement(footprint) / spacing[0]
+    slices = min(shape[0], 2 * (SPLINE_REACH + 1) + math.ceil(reach))
+    area = (rows + margin) * (columns + margin)
     stack = footprint.in_slices * _area(bounds(piece.read for piece in tiles))
-    memory = (
-        _HELD_VOLUMES * _BYTES * fine_voxels
-        + _PLANE_BYTES * fine_voxels // fine_shape[0]
-        + 3 * _BYTES * slab  # in single precision, and in double while it is scaled
+    return (
+        _PLANE_BYTES * fine_shape[1] * fine_shape[2]
+        + 2 * _BYTES * slices * area  # kept for the next plane, and side by side for this one
+        + 3 * _BYTES * area  # in double precision while it is scaled
         + 3 * _BYTES * stack  # interpolated, padded, and on its way to the device
         + int(footprint.layer_bytes * read)
         + _MOMENTS_BYTES * written
     )
-    return Needs(memory, _WRITTEN_VOLUMES * _BYTES * fine_voxels + _BYTES * math.prod(extents))
 
 
 def run_pixels(

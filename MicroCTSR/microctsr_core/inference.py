@@ -1,13 +1,14 @@
 """Running a network over a box of a scan: plane by plane, tile by tile, pass by pass.
 
-Memory does not grow with the number of passes: each tile is encoded once, its passes are decoded
-one after the other, and only their running moments are kept.
+Memory grows neither with the number of passes (each tile is encoded once, its passes are decoded
+one after the other, and only their running moments are kept) nor with the number of planes: each
+is handed on before the next is begun.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
@@ -43,7 +44,8 @@ Cancel: TypeAlias = Callable[[], bool]
 PAPER_PASSES = 100
 # An uncertainty below this is none to a reader of CT, however badly it is known.
 _NEGLIGIBLE_HU = 1.0
-_INFERENCE_SHARE = 0.98  # of the progress bar; the rest is for what follows
+INFERENCE_SHARE = 0.98
+"""Of the progress bar; the rest is for what follows."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Plan:
     """What is read and written, all of it known before the first pass.
 
     Args:
-        stacks: the network's input for each output plane.
+        stacks: the network's input for each output plane, read when it is asked for.
         intensity: scaling fitted to the whole scan.
         region: the box in pixels of the network's input grid.
         tiles: the region in pieces, in the order of the work.
@@ -111,15 +113,22 @@ class Plan:
 
 @dataclass(frozen=True)
 class Inferred:
-    """Mean and standard deviation over passes in HU, (k, j, i), and the mean number of passes."""
+    """One output plane of a box.
 
+    Args:
+        number: of the plane, counted from the box's first.
+        mean, uncertainty: over passes, in HU, (j, i).
+        passes: mean number of passes over the plane.
+    """
+
+    number: int
     mean: NDArray[np.float32]
     uncertainty: NDArray[np.float32]
-    passes_mean: float
+    passes: float
 
 
 def plan_work(ct: Volume, model: Model, box: Box, settings: Settings) -> Plan:
-    """Cut a box into planes and tiles, and read and scale what they need of the scan."""
+    """Cut a box into planes and tiles, and fit the intensity scaling to the whole scan."""
     network = model.network
     region = region_of(box, input_refinement(model))
     if settings.preset == "paper":
@@ -143,38 +152,47 @@ def infer(
     device: torch.device,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
-) -> Inferred:
-    """Run the passes of every plane and tile.
+    planes: Sequence[int] | None = None,
+) -> Iterator[Inferred]:
+    """Run the passes of every tile of one plane after the other.
+
+    A plane's numbers are the same whichever other planes are asked for, bit for bit on the CPU.
+
+    Args:
+        planes: numbers of the planes wanted, counted from the box's first; all of them by default.
 
     Raises:
         Cancelled: ``cancel`` returned true.
         ResourceError: the device ran out of memory.
     """
+    planes = range(plan.stacks.count) if planes is None else planes
     reconstruct = _paper_plane if settings.preset == "paper" else _plane
-    shape = (plan.stacks.count, *_extent(plan.region, model.network.scale))
-    mean, uncertainty = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    passes = np.empty(plan.stacks.count)
-    watch = Watch(plan, settings, progress, cancel)
+    watch = Watch(plan, settings, progress, cancel, planes)
     with network_on(device, model) as network:
         sampler = TileSampler(network, device, plan, settings, watch)
-        for number in range(plan.stacks.count):
+        for number in planes:
             stack = torch.from_numpy(plan.stacks.stack(number)).to(device)
-            scaled, variance, passes[number] = reconstruct(sampler, stack, number)
-            mean[number] = plan.intensity.inverse(scaled)
-            uncertainty[number] = np.sqrt(variance) * plan.intensity.span
-    return Inferred(mean, uncertainty, float(passes.mean()))
+            scaled, variance, passes = reconstruct(sampler, stack, number)
+            mean = plan.intensity.inverse(scaled)
+            yield Inferred(number, mean, _deviation(variance, plan.intensity), passes)
 
 
 class Watch:
     """Tells the caller how far the work is, and asks whether to go on, after every pass."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, progress: Progress | None, cancel: Cancel | None
+        self,
+        plan: Plan,
+        settings: Settings,
+        progress: Progress | None,
+        cancel: Cancel | None,
+        planes: Sequence[int],
     ) -> None:
         self._progress = progress
         self._cancel = cancel
-        self._planes = plan.stacks.count
-        self._steps = self._planes * len(plan.tiles)
+        self._planes = planes
+        self._tiles = len(plan.tiles)
+        self._count = plan.stacks.count
         self._done = 0
         self._passes = 0
         # Until the first tile tells better.
@@ -196,9 +214,10 @@ class Watch:
 
     def _tell(self, share_of_tile: float) -> None:
         if self._progress is not None:
-            fraction = min((self._done + share_of_tile) / self._steps, 1.0)
-            plane = min(self._done * self._planes // self._steps + 1, self._planes)
-            self._progress(_INFERENCE_SHARE * fraction, f"Slice {plane} of {self._planes}")
+            fraction = (self._done + share_of_tile) / (self._tiles * len(self._planes))
+            plane = self._planes[min(self._done // self._tiles, len(self._planes) - 1)]
+            message = f"Slice {plane + 1} of {self._count}"
+            self._progress(INFERENCE_SHARE * min(fraction, 1.0), message)
 
 
 class TileSampler:
@@ -302,6 +321,12 @@ def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
         raise ResourceError(
             "The graphics card ran out of memory; choose a smaller tile or box, or the device cpu."
         ) from None
+
+
+def _deviation(variance: NDArray[np.float32], intensity: Intensity) -> NDArray[np.float32]:
+    """Standard deviation in HU of a variance in scaled units."""
+    deviation: NDArray[np.float32] = (np.sqrt(variance) * intensity.span).astype(np.float32)
+    return deviation
 
 
 def _extent(region: Region, scale: int = 1) -> tuple[int, int]:

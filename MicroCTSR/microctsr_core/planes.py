@@ -1,7 +1,8 @@
 """From a scan to the stacks of planes that a network reads, one output plane at a time.
 
-Only the slab that an output plane needs is scaled and interpolated. What lies around a box is
-read from the scan, so a voxel's result does not depend on the box drawn around it.
+Only the slices that an output plane needs are read, scaled and interpolated, when it is its turn.
+What lies around a box is read from the scan, so a voxel's result does not depend on the box drawn
+around it; nor does a plane's on the planes that were made before it, bit for bit.
 """
 
 from __future__ import annotations
@@ -52,10 +53,9 @@ class PlaneStacks:
         half = model.network.in_slices // 2
         distance = in_plane_mm(ct.spacing) / refinement / ct.spacing[0]
         centres = refined_positions(*box[0], slices)
-        positions = centres[:, None] + distance * np.arange(-half, half + 1)
-        weights, slab = cubic_weights(positions.ravel(), ct.shape[0])
+        self._positions = centres[:, None] + distance * np.arange(-half, half + 1)
         self.count = len(centres)
-        self._weights = weights.reshape(self.count, 2 * half + 1, -1)
+        self._ct, self._intensity = ct, intensity
         self._region = region
         _, rows, columns = (refinement * length for length in ct.shape)
         self._have = inside(region, (rows, columns))
@@ -64,18 +64,27 @@ class PlaneStacks:
             for wanted, length in zip(self._have, ct.shape[1:], strict=True)
         ]
         self._in_plane = [matrix for matrix, _ in in_plane] if refinement > 1 else []
-        (j0, j1), (i0, i1) = (used for _, used in in_plane)
-        self._slab = intensity.forward(ct.array[slab[0] : slab[1], j0:j1, i0:i1])
+        self._rows, self._columns = (slice(*used) for _, used in in_plane)
+        self._slices: dict[int, NDArray[np.float32]] = {}
 
     def stack(self, number: int) -> NDArray[np.float32]:
         """The planes around output plane ``number``, shape (in_slices, rows, columns)."""
-        weights = self._weights[number]
-        used = np.flatnonzero(weights.any(axis=0))
-        first, last = used[0], used[-1] + 1
-        stack = apply_weights(self._slab[first:last], weights[:, first:last], axis=0)
+        weights, (first, last) = cubic_weights(self._positions[number], self._ct.shape[0])
+        stack = apply_weights(self._scaled(first, last), weights, axis=0)
         for axis, matrix in enumerate(self._in_plane, start=1):
             stack = apply_weights(stack, matrix, axis)
         return edge_padded(stack, self._have, self._region)
+
+    def _scaled(self, first: int, last: int) -> NDArray[np.float32]:
+        """Slices first to last - 1 of the scan; the next plane needs most of them again."""
+        kept = self._slices
+        self._slices = {
+            k: kept[k]
+            if k in kept
+            else self._intensity.forward(self._ct.array[k, self._rows, self._columns])
+            for k in range(first, last)
+        }
+        return np.stack(list(self._slices.values()))
 
 
 def input_refinement(model: Model) -> int:

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import MicroCTSRError
+from .pieces import SAMPLES, pieces, sampled
 from .volume import Box, Triple
 
 # A cubic spline's weights fall by 0.27 from sample to sample: after 16, none is left in float32.
 SPLINE_REACH = 16
 _NEGLIGIBLE_WEIGHT = 1e-9
-# Whole-scan statistics of the paper's scaling are kept steady by looking at no more than this.
-_OTSU_SAMPLES = 2_000_000
 
 
 def whole_box(shape: Sequence[int]) -> Box:
@@ -132,16 +131,24 @@ class ZScoreUnit:
             # Imported here: the rest of this file serves programs that have not installed it.
             from skimage.filters import threshold_otsu
 
-            every = max(1, array.size // _OTSU_SAMPLES)
-            threshold = float(threshold_otsu(np.ravel(array)[::every]))
-        foreground = array[array > threshold]
-        sd = float(foreground.std(dtype=np.float64)) if foreground.size else 0.0
-        if sd == 0:
+            threshold = float(threshold_otsu(sampled(array, SAMPLES)))
+        count, mean, squares = 0, 0.0, 0.0
+        for piece in pieces(array):
+            foreground = piece[piece > threshold].astype(np.float64)
+            if not foreground.size:
+                continue
+            # Means and squared deviations of parts add up so without loss (Chan et al. 1979).
+            own, shift = foreground.mean(), foreground.mean() - mean
+            share = foreground.size / (count + foreground.size)
+            squares += np.square(foreground - own).sum() + shift**2 * count * share
+            mean += shift * share
+            count += foreground.size
+        if squares == 0:
             raise MicroCTSRError(
                 f"The image is constant above the threshold {threshold:g}, so its intensities "
                 f"cannot be scaled; give an image with contrast."
             )
-        return cls(float(foreground.mean(dtype=np.float64)), sd, spread)
+        return cls(float(mean), float(np.sqrt(squares / count)), spread)
 
     @property
     def span(self) -> float:

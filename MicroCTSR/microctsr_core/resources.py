@@ -101,11 +101,37 @@ def check_disk(
         ResourceError: they do not fit; names a box around the same centre whose results would.
     """
     if available_bytes is None:
-        existing = Path(folder).expanduser().absolute()
-        while not existing.exists():
-            existing = existing.parent
-        available_bytes = shutil.disk_usage(existing).free
+        available_bytes = _free_disk_bytes(folder)
     return _check(ct, model, box, scale_mode, None, "disk", available_bytes, f"free in {folder}")
+
+
+def check_streaming(
+    told: Needs, folder: str | os.PathLike[str], processes: int = 1, written_bytes: int = 0
+) -> None:
+    """Make sure that a run that streams fits into free memory, and onto the disk of a folder.
+
+    Args:
+        told: what a process of it needs.
+        folder: where the results go; it need not exist yet.
+        processes: on this computer, each of which needs that memory.
+        written_bytes: of the disk that the run has taken already.
+
+    Raises:
+        ResourceError: it does not fit; says what would help.
+    """
+    free = free_memory_bytes()
+    if told.memory * processes > free:
+        fewer = "fewer workers or " if processes > 1 else ""
+        raise ResourceError(
+            f"The run needs about {gigabytes(told.memory * processes)} of memory, but only "
+            f"{gigabytes(free)} are free; choose {fewer}a smaller tile, such as --tile 32."
+        )
+    free = _free_disk_bytes(folder) + written_bytes
+    if told.disk > free:
+        raise ResourceError(
+            f"The run needs about {gigabytes(told.disk)} of disk, but only {gigabytes(free)} are "
+            f"free in {folder}; choose another folder or a smaller box."
+        )
 
 
 def resolve_device(device: str) -> torch.device:
@@ -148,8 +174,8 @@ def _check(
         return int(getattr(needs(ct.shape, ct.spacing, smaller, plain, scale_mode, tile), kind))
 
     start = (
-        f"The result needs about {_gigabytes(getattr(told, kind))} of {kind}, but only "
-        f"{_gigabytes(available)} are {where}"
+        f"The result needs about {gigabytes(getattr(told, kind))} of {kind}, but only "
+        f"{gigabytes(available)} are {where}"
     )
     # The largest share of the box's edges that fits, to a thousandth.
     share = bisect_right(range(1, 1000), available, key=need)
@@ -157,6 +183,13 @@ def _check(
         raise ResourceError(f"{start}, too little for any box; free some {kind} first.")
     fitting = ",".join(f"{first}:{last}" for first, last in _shrunk(box, share / 1000))
     raise ResourceError(f"{start}; the box {fitting} would fit.")
+
+
+def _free_disk_bytes(folder: str | os.PathLike[str]) -> int:
+    existing = Path(folder).expanduser().absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def _layer_bytes(network: Generator) -> float:
@@ -200,5 +233,6 @@ def _shrunk(box: Box, share: float) -> Box:
     return (ranges[0], ranges[1], ranges[2])
 
 
-def _gigabytes(count: int) -> str:
+def gigabytes(count: int) -> str:
+    """A number of bytes as people say it."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

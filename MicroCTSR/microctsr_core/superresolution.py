@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from .inference import Cancel, Inferred, Preset, Progress, ScaleMode, Settings, infer, plan_work
+from .inference import Cancel, Plan, Preset, Progress, ScaleMode, Settings, infer, plan_work
 from .io.checks import check_image
 from .memory import peak_memory_bytes
 from .model import Model, load_model
 from .posterior import Samples
 from .preparation import whole_box
 from .resources import check_memory, resolve_device
-from .trust import check_card, consistency, otsu_thresholds, scanner_at
+from .trust import Thresholds, check_card, consistency, otsu_thresholds, rms, scanner_at
 from .volume import Box, Volume
 
 NOTICE = "synthetic, not for diagnosis"
+MEAN, UNCERTAINTY, CONSISTENCY = "mean", "uncertainty", "consistency"
+CONTENTS = {
+    MEAN: "mean of passes, HU",
+    UNCERTAINTY: "standard deviation of passes, HU",
+    CONSISTENCY: "result brought back minus input, HU",
+}
+"""The volumes of a result, and what they hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,70 +102,138 @@ def superresolve(
     seconds: dict[str, float] = {}
     if progress is not None:
         progress(0.0, "Checking the scan")
-    with _timed(seconds, "total"):
-        with _timed(seconds, "checks"):
-            check_image(ct)
-            box = ct.check_box(box if box is not None else whole_box(ct.shape))
-            model = model or load_model()
-            settings.check(model)
-            target = resolve_device(device)
-            warnings = check_card(ct, model.card)
-            check_memory(ct, model, box, scale_mode, tile)
-        with _timed(seconds, "preparation"):
-            plan = plan_work(ct, model, box, settings)
-        with _timed(seconds, "inference"):
-            inferred = infer(plan, model, settings, target, progress, cancel)
-        with _timed(seconds, "consistency"):
-            low, facts = ct.crop(box), _header(ct, model, box, settings)
-            mean, uncertainty = _volumes(low, inferred, plan.factors, facts)
-            departure = consistency(mean, low, scanner_at(model.card, ct.spacing))
-            departure = _labelled(departure, facts, "result brought back minus input, HU")
+    with timed(seconds, "total"):
+        with timed(seconds, "checks"):
+            work = prepare(ct, model, box, settings, device)
+            check_memory(ct, work.model, work.box, scale_mode, tile)
+        with timed(seconds, "preparation"):
+            plan = plan_work(ct, work.model, work.box, settings)
+        with timed(seconds, "inference"):
+            mean, uncertainty, passes = _collected(work, plan, progress, cancel)
+        with timed(seconds, "consistency"):
+            departure = consistency(mean, work.low, work.scanner)
+            departure = departure.with_array(departure.array, work.header(CONSISTENCY))
     if progress is not None:
         progress(1.0, "Done")
-    report = {
-        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
-        "passes_mean": inferred.passes_mean,
-        "device": str(target),
-        "peak_memory_bytes": peak_memory_bytes(),
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "warnings": warnings,
-        "consistency_rms_hu": float(np.sqrt(np.mean(np.square(departure.array, dtype=float)))),
-        "seed_thresholds": asdict(otsu_thresholds(mean.array, uncertainty.array)),
-        "settings": {"box": [list(ends) for ends in box], **asdict(settings)},
-    }
+    thresholds = otsu_thresholds(mean.array, uncertainty.array)
+    peak, rms_hu = peak_memory_bytes(), rms(departure.array)
+    report = work.report(seconds, passes, rms_hu, thresholds, peak, mean)
     return Result(mean, uncertainty, departure, report)
 
 
-def _volumes(
-    low: Volume, inferred: Inferred, factors: tuple[int, int, int], facts: dict[str, str]
-) -> tuple[Volume, Volume]:
-    """Place mean and uncertainty on the finer grid of a box."""
-    mean = low.on_refined_grid(inferred.mean, factors)
-    uncertainty = low.on_refined_grid(inferred.uncertainty, factors)
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A run of which everything is settled: checked, and nothing done.
+
+    Args:
+        ct: the whole scan.
+        model: that super-resolves it.
+        box: voxels to super-resolve.
+        settings: how.
+        device: where the network runs.
+        warnings: what of the scan lies outside the model's training.
+    """
+
+    ct: Volume
+    model: Model
+    box: Box
+    settings: Settings
+    device: torch.device
+    warnings: list[str]
+
+    @property
+    def low(self) -> Volume:
+        """The part of the scan in the box."""
+        return self.ct.crop(self.box)
+
+    @property
+    def scanner(self) -> dict[str, float]:
+        """The scanner model for this scan's voxel size."""
+        return scanner_at(self.model.card, self.ct.spacing)
+
+    def header(self, content: str) -> dict[str, str]:
+        """What an output says about itself; of the scan, nothing but the modality."""
+        box = ",".join(f"{start}:{stop}" for start, stop in self.box)
+        return {
+            "notice": NOTICE,
+            "modality": self.ct.metadata.get("modality", "CT"),
+            "model": f"{self.model.name} {self.model.version}",
+            "model_sha256": self.model.sha256,
+            "settings": json.dumps({"box": box, **asdict(self.settings)}),
+            "content": CONTENTS[content],
+        }
+
+    def report(
+        self,
+        seconds: dict[str, float],
+        passes: Sequence[float],
+        rms_hu: float,
+        thresholds: Thresholds,
+        peak_bytes: int,
+        grid: Volume,
+    ) -> dict[str, Any]:
+        """The report of a :class:`Result`.
+
+        Args:
+            seconds: per stage.
+            passes: mean number of passes of each plane.
+            rms_hu: of the consistency.
+            thresholds: for seeds.
+            peak_bytes: the most memory that the process held.
+            grid: of the result.
+        """
+        model = self.model
+        return {
+            "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+            "passes_mean": float(np.mean(passes)),
+            "device": str(self.device),
+            "peak_memory_bytes": peak_bytes,
+            "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+            "warnings": self.warnings,
+            "grid": {"shape": list(grid.shape), "spacing": list(grid.spacing)},
+            "consistency_rms_hu": rms_hu,
+            "seed_thresholds": asdict(thresholds),
+            "settings": {"box": [list(ends) for ends in self.box], **asdict(self.settings)},
+        }
+
+
+def prepare(
+    ct: Volume, model: Model | None, box: Box | None, settings: Settings, device: str
+) -> Work:
+    """Check everything that can be known before the first pass, but for memory and disk.
+
+    Raises:
+        MicroCTSRError: as :func:`superresolve`.
+    """
+    check_image(ct)
+    box = ct.check_box(box if box is not None else whole_box(ct.shape))
+    model = model or load_model()
+    settings.check(model)
+    target = resolve_device(device)
+    return Work(ct, model, box, settings, target, check_card(ct, model.card))
+
+
+def _collected(
+    work: Work, plan: Plan, progress: Progress | None, cancel: Cancel | None
+) -> tuple[Volume, Volume, list[float]]:
+    """Mean and uncertainty of all planes on the finer grid, and the passes of each."""
+    shape = tuple(n * f for n, f in zip(work.low.shape, plan.factors, strict=True))
+    mean, uncertainty = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    passes = []
+    for plane in infer(plan, work.model, work.settings, work.device, progress, cancel):
+        mean[plane.number], uncertainty[plane.number] = plane.mean, plane.uncertainty
+        passes.append(plane.passes)
+    finer = work.low.on_refined_grid
     return (
-        _labelled(mean, facts, "mean of passes, HU"),
-        _labelled(uncertainty, facts, "standard deviation of passes, HU"),
+        finer(mean, plan.factors, work.header(MEAN)),
+        finer(uncertainty, plan.factors, work.header(UNCERTAINTY)),
+        passes,
     )
 
 
-def _labelled(volume: Volume, facts: dict[str, str], content: str) -> Volume:
-    return volume.with_array(volume.array, {**facts, "content": content})
-
-
-def _header(ct: Volume, model: Model, box: Box, settings: Settings) -> dict[str, str]:
-    """What every output says about itself; of the scan, nothing but the modality."""
-    chosen = {"box": ",".join(f"{start}:{stop}" for start, stop in box), **asdict(settings)}
-    return {
-        "notice": NOTICE,
-        "modality": ct.metadata.get("modality", "CT"),
-        "model": f"{model.name} {model.version}",
-        "model_sha256": model.sha256,
-        "settings": json.dumps(chosen),
-    }
-
-
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note how many seconds the block took."""
     start = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - start

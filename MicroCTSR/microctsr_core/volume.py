@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import GeometryError
+from .pieces import OnDisk
 
 Triple: TypeAlias = tuple[float, float, float]
 Box: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -35,7 +36,8 @@ class Volume:
     """A three-dimensional image and the place of its voxels in the patient.
 
     Args:
-        array: values, ordered (k, j, i); any real numeric type.
+        array: values, ordered (k, j, i); any real numeric type. Streaming puts a
+            :class:`~.pieces.OnDisk` here, of which only slices may be taken.
         spacing: distance between voxel centres in mm, ordered (k, j, i) like the array.
         origin: LPS position in mm, ordered (x, y, z), of the centre of voxel (0, 0, 0).
         direction: 3x3, columns are the LPS unit vectors of the i, j and k axes (as in ITK).
@@ -59,7 +61,8 @@ class Volume:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        array = np.asarray(self.array)
+        array: Any = self.array
+        array = array if isinstance(array, OnDisk) else np.asarray(array)
         if array.ndim != 3 or array.size == 0:
             raise GeometryError(
                 f"A volume needs a three-dimensional array that is not empty, "
@@ -90,6 +93,11 @@ class Volume:
     def dtype(self) -> np.dtype[Any]:
         """Type of the stored values."""
         return self.array.dtype
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all values are in memory or mapped into it, instead of read slice by slice."""
+        return not isinstance(self.array, OnDisk)
 
     @property
     def size_mm(self) -> Triple:

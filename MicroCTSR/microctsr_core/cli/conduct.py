@@ -53,8 +53,8 @@ def well_behaved(command: Callable[..., None]) -> Callable[..., None]:
             command(**options)
         except (typer.BadParameter, typer.Exit):
             raise  # usage, with status 2, is Typer's business
-        except KeyboardInterrupt:
-            _end(STOPPED, INTERRUPTED, debug)
+        except KeyboardInterrupt as stop:
+            _end(str(stop) or STOPPED, INTERRUPTED, debug)
         except MicroCTSRError as error:
             _end(f"Error: {error}", ERROR, debug)
         except MemoryError:

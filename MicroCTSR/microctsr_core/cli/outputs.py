@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..superresolution import Result
     from ..volume import Volume
 
+ZARR_SUFFIX = ".zarr"
 _PREVIEW_SUFFIX = ".png"
 _REPORT_SUFFIX = ".json"
 
@@ -38,6 +39,18 @@ class Outputs:
         named = (self.mean, self.uncertainty, self.consistency, self.preview, self.report)
         return [path for path in named if path is not None]
 
+    @property
+    def volumes(self) -> list[Path]:
+        """The volumes named."""
+        named = (self.mean, self.uncertainty, self.consistency)
+        return [path for path in named if path is not None]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether every volume is of a kind that is written slab by slab."""
+        kinds = (ZARR_SUFFIX,) if self.compress else (ZARR_SUFFIX, ".nrrd")
+        return all(path.name.lower().endswith(kinds) for path in self.volumes)
+
     def check(self, source: Path, overwrite: bool) -> None:
         """Find out, before any work, whether every output can be written.
 
@@ -51,8 +64,13 @@ class Outputs:
         """
         from ..io.writing import VOLUME_SUFFIXES
 
-        for path in (self.mean, self.uncertainty, self.consistency):
-            _check_suffix(path, VOLUME_SUFFIXES, "a volume")
+        for path in self.volumes:
+            _check_suffix(path, (*VOLUME_SUFFIXES, ZARR_SUFFIX), "a volume")
+            if path.name.lower().endswith(ZARR_SUFFIX) and not self.streamed:
+                raise WriteError(
+                    f"{path} is written slab by slab, and so must be the other volumes: let them "
+                    f"end in .zarr, or in .nrrd with --no-compress."
+                )
         _check_suffix(self.preview, (_PREVIEW_SUFFIX,), "the preview")
         _check_suffix(self.report, (_REPORT_SUFFIX,), "the report")
         seen = {_place(source): "the input"}
@@ -63,7 +81,10 @@ class Outputs:
                     f"give every file its own name."
                 )
             seen[_place(path)] = "another output"
-            check_output(path, overwrite)
+            if self.streamed and path in self.volumes:
+                _check_streamed(path, overwrite, self.mean)
+            else:
+                check_output(path, overwrite)
 
     def folders(self) -> set[Path]:
         """The folders that the files go into."""
@@ -97,22 +118,29 @@ class Outputs:
         with ExitStack() as all_or_none:
             for path, volume in volumes:
                 if path is not None:
-                    temporary = all_or_none.enter_context(_staged(path))
+                    temporary = all_or_none.enter_context(staged(path))
                     write_volume(volume, temporary, compress=self.compress)
             if self.preview is not None:
                 from ..preview import write_preview
 
-                temporary = all_or_none.enter_context(_staged(self.preview))
+                temporary = all_or_none.enter_context(staged(self.preview))
                 write_preview(temporary, ct, result, slices, noise_sd_hu)
             if self.report is not None:
-                temporary = all_or_none.enter_context(_staged(self.report))
+                temporary = all_or_none.enter_context(staged(self.report))
                 temporary.write_text(json.dumps(result.report, indent=2) + "\n", encoding="utf-8")
             with uninterrupted():
                 all_or_none.close()
 
 
+def _check_streamed(path: Path, overwrite: bool, main: Path) -> None:
+    from ..streaming.folder import Folder
+    from ..streaming.stores import check_streamed
+
+    check_streamed(path, overwrite or bool(Folder.beside(main).report()))
+
+
 @contextmanager
-def _staged(path: Path) -> Iterator[Path]:
+def staged(path: Path) -> Iterator[Path]:
     """``atomic_path`` whose errors name the file wanted instead of the temporary one."""
     with atomic_path(path) as temporary:
         try:

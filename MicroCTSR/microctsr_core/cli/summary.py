@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
 
 from .outputs import Outputs
 
-if TYPE_CHECKING:
-    from ..superresolution import Result
 
-
-def announce(result: Result, outputs: Outputs) -> None:
+def announce(report: dict[str, Any], outputs: Outputs) -> None:
     """Name the files written, then say what they are and what to beware of."""
     for path in outputs.paths():
         typer.echo(path)
-    for line in summary_lines(result):
+    for line in summary_lines(report):
         typer.echo(line, err=True)
-    for warning in result.report["warnings"]:
+    for warning in report["warnings"]:
         typer.secho(f"Warning: {warning}", err=True, fg=typer.colors.YELLOW)
 
 
-def summary_lines(result: Result) -> list[str]:
+def summary_lines(report: dict[str, Any]) -> list[str]:
     """Grid, passes, time, consistency and model of a result, a line each."""
-    report = result.report
-    columns, rows, slices = reversed(result.mean.shape)
-    size = " x ".join(f"{step:.3g}" for step in reversed(result.mean.spacing))
+    columns, rows, slices = reversed(report["grid"]["shape"])
+    size = " x ".join(f"{step:.3g}" for step in reversed(report["grid"]["spacing"]))
     seconds = report["seconds"]["total"]
     model = report["model"]
     return [

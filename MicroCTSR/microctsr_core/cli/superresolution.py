@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,9 +11,11 @@ import typer
 
 from ..card import find_package, read_card
 from . import options
+from .cases import superresolve_cases
 from .conduct import well_behaved
 from .outputs import Outputs
 from .progress import progress_on_stderr
+from .streamed import check_workers, made_by, run_streamed
 from .summary import announce
 
 if TYPE_CHECKING:
@@ -25,11 +28,17 @@ def superresolve(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help="CT: NRRD, NIfTI or MetaImage file, DICOM folder, TIFF file or folder.",
+            help="CT: NRRD, NIfTI or MetaImage file, OME-Zarr, DICOM folder, TIFF file or folder; "
+            "or a folder of such.",
         ),
     ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="Result in HU: .nrrd, .nii.gz, .nii or .mha.")
+        Path,
+        typer.Argument(
+            metavar="OUTPUT",
+            help="Result in HU: .nrrd, .nii.gz, .nii, .mha or .zarr; without a suffix, a folder "
+            "for the results of a folder of scans.",
+        ),
     ],
     uncertainty: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the uncertainty, in HU.")
@@ -75,8 +84,17 @@ def superresolve(
         bool, typer.Option("--overwrite", help="Replace outputs that exist.", show_default=False)
     ] = False,
     compress: Annotated[
-        bool, typer.Option(help="Write smaller files; without, they are written at once.")
+        bool,
+        typer.Option(help="Write smaller files; without, .nrrd files are written slab by slab."),
     ] = True,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes of this computer that share the slabs."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers share the slabs."),
+    ] = None,
 ) -> None:
     """Super-resolve a CT and say voxel by voxel how far to trust it."""
     settings: dict[str, Any] = {
@@ -90,16 +108,28 @@ def superresolve(
     }
     size = options.read_spacing(spacing)
     outputs = Outputs(output, uncertainty, consistency, preview, report, compress)
+    if os.path.isdir(source) and not output.suffix:
+        check_workers(workers, cluster, streamed=True)
+        with made_by(workers, cluster) as maker:
+            superresolve_cases(source, outputs, model, settings, size, overwrite, maker)
+        return
+    check_workers(workers, cluster, outputs.streamed)
     outputs.check(source, overwrite)
     from ..io.checks import check_image
-    from ..io.reading import read_volume
+    from ..io.reading import open_volume, read_volume
 
-    ct = read_volume(source, spacing=size, series=series)
+    ct = (open_volume if outputs.streamed else read_volume)(source, spacing=size, series=series)
     # The pipeline checks these too, but here the file has a name, and PyTorch is not yet loaded.
     check_image(ct, str(source))
     if settings["box"] is not None:
         ct.check_box(settings["box"])
-    run(ct, model, outputs, settings)
+    if not outputs.streamed:
+        run(ct, model, outputs, settings)
+        return
+    read_card(find_package(model))  # so that a wrong name is told before PyTorch is loaded
+    scan = ct if ct.in_memory or size else source
+    with made_by(workers, cluster) as maker:
+        announce(run_streamed(scan, ct, model, outputs, settings, overwrite, maker), outputs)
 
 
 @well_behaved
@@ -157,4 +187,4 @@ def run(
         result = pipeline.superresolve(ct, model, progress=progress, **settings)
         progress(1.0, "Writing")
         outputs.write(ct, result, model.card["scanner"]["noise_sd_hu"] or None, slices)
-    announce(result, outputs)
+    announce(result.report, outputs)

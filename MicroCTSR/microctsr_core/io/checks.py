@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ReadError
+from ..pieces import pieces
 from ..volume import Volume
 
 # A scan has noise and thus hundreds of values; a segmentation has as many as it has labels.
@@ -36,14 +37,18 @@ def check_image(volume: Volume, name: str = "The scan") -> None:
             f"{name} is a single slice ({' x '.join(map(str, array.shape))} voxels); "
             f"give a scan of several slices."
         )
-    if array.dtype.kind == "f":
-        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise ReadError(not_numbers(name, bad))
-    low, high = array.min(), array.max()
+    bad, lows, highs = 0, [], []
+    for piece in pieces(array):
+        if piece.dtype.kind == "f":
+            bad += int(piece.size - np.count_nonzero(np.isfinite(piece)))
+        lows.append(piece.min())
+        highs.append(piece.max())
+    if bad:
+        raise ReadError(not_numbers(name, bad))
+    low, high = min(lows), max(highs)
     if low == high:
         raise ReadError(f"{name} has the same value, {low:g}, everywhere; give an image.")
-    if _is_label_map(array):
+    if _is_label_map(array, low, high):
         raise ReadError(
             f"{name} looks like a segmentation (label map), not an image; "
             f"give the scan it was drawn on."
@@ -59,19 +64,27 @@ def not_numbers(name: str, count: int) -> str:
     )
 
 
-def _is_label_map(array: np.ndarray) -> bool:
+def _is_label_map(array: np.ndarray, low: float, high: float) -> bool:
     if array.dtype.kind == "b":
         return True
     # A few slices tell a scan at once; only what looks like labels there is read whole.
     few = array[:: max(1, array.shape[0] // 4)]
     if array.dtype.kind == "f" and not np.array_equal(few, np.rint(few)):
         return False
-    if np.unique(few).size <= _MOST_LABELS and np.unique(array).size <= _MOST_LABELS:
+    if np.unique(few).size <= _MOST_LABELS and _has_few_values(array):
         return True
-    low, high = array.min(), array.max()
     if low < 0 or high >= _LABEL_CODES:
         return False
     left, right = few[..., :-1], few[..., 1:]
     inside = (left > low) | (right > low)
     equal = np.count_nonzero((left == right) & inside)
     return bool(equal > _EQUAL_NEIGHBOURS * np.count_nonzero(inside))
+
+
+def _has_few_values(array: np.ndarray) -> bool:
+    values: set[float] = set()
+    for piece in pieces(array):
+        values.update(np.unique(piece).tolist())
+        if len(values) > _MOST_LABELS:
+            return False
+    return True

@@ -11,13 +11,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GeometryError, ReadError
+from ..pieces import OnDisk
 from ..volume import Triple, Volume
 from .atomic import atomic_path
 
@@ -65,12 +67,53 @@ def map_raw_nrrd(path: str | os.PathLike[str]) -> Volume:
         >>> map_raw_nrrd("ct.nrrd").shape
         (54, 140, 160)
     """
-    path = Path(path).expanduser()
+    return _mapped(Path(path).expanduser(), "c")
+
+
+def open_raw_nrrd(path: str | os.PathLike[str]) -> Volume:
+    """As :func:`map_raw_nrrd`, but nothing that was read stays in memory by itself.
+
+    Returns:
+        A volume whose array is :class:`~..pieces.OnDisk`.
+
+    Raises:
+        ReadError: as :func:`map_raw_nrrd`.
+    """
+    volume = _mapped(Path(path).expanduser(), "r")
+    return replace(volume, array=OnDisk(volume.array))  # type: ignore[arg-type]
+
+
+def reserve_raw_nrrd(grid: Volume, path: Path) -> None:
+    """Make an uncompressed NRRD file of single precision, to be written plane by plane.
+
+    Args:
+        grid: its shape, geometry and metadata are taken, its values are not.
+        path: of the file, which is as long as it will be.
+    """
+    dtype = np.dtype(np.float32)
+    text = _header_text(grid, dtype).encode()
+    with path.open("wb") as file:
+        file.write(text)
+        file.truncate(len(text) + int(np.prod(grid.shape)) * dtype.itemsize)
+
+
+def write_raw_planes(path: Path, first: int, planes: NDArray[np.float32]) -> None:
+    """Write planes ``first`` and on into a file of :func:`reserve_raw_nrrd`; they stay written."""
+    header = _read_header(path)
+    with path.open("r+b") as file:
+        file.seek(header.offset + first * planes[0].nbytes)
+        file.write(np.ascontiguousarray(planes, header.dtype).data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _mapped(path: Path, mode: Literal["c", "r"]) -> Volume:
     try:
         header = _read_header(path)
         whole = path.stat().st_size >= header.offset + header.bytes
         if whole:
-            mapped = np.memmap(path, header.dtype, "c", header.offset, header.shape)
+            mode = mode if header.dtype.isnative else "c"
+            mapped = np.memmap(path, header.dtype, mode, header.offset, header.shape)
     except OSError as error:
         raise ReadError(
             f"{path} cannot be read ({error.strerror or error}); check its name."

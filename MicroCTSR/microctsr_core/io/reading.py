@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ReadError
 from ..volume import Volume
 from .dicom import has_dicom_preamble, read_dicom_series
 from .images import read_image
+from .ome_zarr import is_zarr, open_ome_zarr, read_ome_zarr
+from .raw_nrrd import open_raw_nrrd
 from .tiff import TIFF_SUFFIXES, natural_order, read_tiff_file, read_tiff_folder
 
 
@@ -22,8 +25,8 @@ def read_volume(
     """Read a scan, with its geometry, from a file or a folder.
 
     Args:
-        path: an NRRD, NIfTI or MetaImage file, a TIFF file of many pages, a folder of DICOM
-            slices, or a folder of TIFF slices (ordered by the numbers in their names).
+        path: an NRRD, NIfTI or MetaImage file, a TIFF file of many pages, an OME-Zarr image, a
+            folder of DICOM slices, or of TIFF slices (ordered by the numbers in their names).
         spacing: voxel size (z, y, x) in mm; needed for TIFF, which does not carry it, and
             refused for formats that do.
         series: DICOM Series Instance UID, needed where a folder holds several series.
@@ -53,6 +56,25 @@ def read_volume(
         ) from error
 
 
+def open_volume(
+    path: str | os.PathLike[str],
+    spacing: Sequence[float] | None = None,
+    series: str | None = None,
+) -> Volume:
+    """As :func:`read_volume`, but a scan that can be read in parts stays on disk.
+
+    That is an uncompressed NRRD file or an OME-Zarr image. Of the array only slices may be taken.
+    """
+    path = Path(path).expanduser()
+    if path.name.lower().endswith(".nrrd") and spacing is None and series is None:
+        with suppress(ReadError):  # of another kind, or damaged, which reading tells apart
+            return open_raw_nrrd(path)
+    if is_zarr(path):
+        _refuse_series(path, series)
+        return open_ome_zarr(path, spacing)
+    return read_volume(path, spacing, series)
+
+
 def _read_file(path: Path, spacing: Sequence[float] | None, series: str | None) -> Volume:
     _refuse_series(path, series)
     if path.stat().st_size == 0:
@@ -66,6 +88,9 @@ def _read_file(path: Path, spacing: Sequence[float] | None, series: str | None) 
 
 
 def _read_folder(folder: Path, spacing: Sequence[float] | None, series: str | None) -> Volume:
+    if is_zarr(folder):
+        _refuse_series(folder, series)
+        return read_ome_zarr(folder, spacing)
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     files = natural_order(entry for entry in entries if entry.is_file())
     tiffs = [file for file in files if file.suffix.lower() in TIFF_SUFFIXES]

@@ -47,7 +47,7 @@ def interpolate_cubic(ct: Volume, grid: Volume, k: int) -> NDArray[np.float32]:
     between = np.linalg.inv(ct.ijk_to_lps) @ grid.ijk_to_lps
     steps, starts = np.diag(between)[2::-1], between[2::-1, 3]  # from (i, j, k) to (k, j, i)
     _, height, width = grid.shape
-    part: NDArray[np.float32] = np.asarray(ct.array)
+    part: NDArray[np.float32] = ct.array  # of which only the slices needed are read
     for axis, indices in enumerate((np.array([k]), np.arange(height), np.arange(width))):
         positions = starts[axis] + steps[axis] * indices
         weights, (start, stop) = cubic_weights(positions, ct.shape[axis])

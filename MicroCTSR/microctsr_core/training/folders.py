@@ -1,4 +1,4 @@
-"""A domain is a folder: every volume file, DICOM series and stack of TIFF slices is a case."""
+"""A domain is a folder: every volume, DICOM series and stack of TIFF slices in it is a case."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..errors import ReadError
 from ..io import read_volume
 from ..io.dicom import dicom_series, has_dicom_preamble
 from ..io.images import quiet_itk
+from ..io.ome_zarr import is_zarr
 from ..io.tiff import TIFF_SUFFIXES, natural_order
 from ..volume import Triple, Volume
 from .calibration import Calibration
@@ -129,6 +130,8 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
             folders.clear()
             continue
         seen.add(real)
+        if is_zarr(inner):  # one image, whatever lies in it
+            folders.clear()
         visible = [Path(name) for name in folders if not name.startswith(".")]
         folders[:] = [path.name for path in natural_order(visible)]
         yield Path(inner), Path(inner).relative_to(folder).as_posix()
@@ -136,6 +139,8 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _sources(folder: Path, name: str, domain: Domain, spacing: Triple | None) -> list[Source]:
     """The cases that lie in one folder itself."""
+    if is_zarr(folder):
+        return [Source(folder.name if name == "." else name, folder)]
     files = _files(folder)
     prefix = "" if name == "." else f"{name}/"
     own_name = folder.name if name == "." else name

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..pieces import sampled
 from ..preparation import in_plane_mm
 from ..volume import Volume
 
@@ -17,7 +18,7 @@ _THICK_SLICES = 2.5
 _NOISE_MARGIN = 0.05
 _OUTSIDE_SHARE = 0.001
 _FLAT_RANGE_HU = 300
-_SAMPLES = 4_000_000
+_SAMPLES = 1_000_000
 
 
 def check_card(volume: Volume, card: Mapping[str, Any]) -> list[str]:
@@ -66,7 +67,7 @@ def _voxel_warnings(volume: Volume, card: Mapping[str, Any]) -> list[str]:
 
 
 def _intensity_warnings(volume: Volume, card: Mapping[str, Any]) -> list[str]:
-    values = np.ravel(volume.array)[:: max(1, volume.array.size // _SAMPLES)]
+    values = sampled(volume.array, _SAMPLES)
     low, high = card["intensity_range_hu"]
     least, greatest = (float(value) for value in np.percentile(values, (0.1, 99.9)))
     modality = volume.metadata.get("modality", "CT")

@@ -6,8 +6,8 @@ scanner imaged the patient, and the difference from the scan shows, in HU, where
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,17 @@ from numpy.typing import NDArray
 from ..errors import GeometryError
 from ..preparation import in_plane_mm
 from ..volume import Triple, Volume
+
+# Standard deviations at which the Gaussian is cut off.
+_TRUNCATE = 4.0
+
+
+class Planes(Protocol):
+    """Planes that need not all be in memory."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, planes: slice, /) -> NDArray[np.float32]: ...
 
 
 def consistency(mean: Volume, ct: Volume, scanner: Mapping[str, Any]) -> Volume:
@@ -49,8 +60,17 @@ def consistency(mean: Volume, ct: Volume, scanner: Mapping[str, Any]) -> Volume:
     return ct.with_array(brought_back - ct.array.astype(np.float32))
 
 
+def rms(slices: Iterable[NDArray[Any]]) -> float:
+    """Root mean square of a volume, slice after slice."""
+    total, count = 0.0, 0
+    for values in slices:
+        total += float(np.square(values, dtype=np.float64).sum())
+        count += values.size
+    return float(np.sqrt(total / count))
+
+
 def bring_back(
-    fine: NDArray[Any], factors: tuple[int, int, int], sigmas: list[float]
+    fine: NDArray[Any], factors: tuple[int, int, int], sigmas: Sequence[float]
 ) -> NDArray[np.float32]:
     """Image a fine volume with a scanner: Gaussian point spread, then area sampling.
 
@@ -61,16 +81,45 @@ def bring_back(
         factors: fine voxels per coarse voxel, (k, j, i).
         sigmas: of the Gaussian in fine voxels, (k, j, i); 0 leaves an axis as it is.
     """
+    planes = np.stack([bring_back_plane(plane, factors[1:], sigmas[1:]) for plane in fine])
+    return bring_back_slices(planes, factors[0], sigmas[0], range(len(planes) // factors[0]))
+
+
+def bring_back_plane(
+    plane: NDArray[Any], factors: Sequence[int], sigmas: Sequence[float]
+) -> NDArray[np.float32]:
+    """The part of :func:`bring_back` that stays in a plane: (j, i) in, fewer (j, i) out."""
     from scipy import ndimage  # here, so that Slicer does not load it at every start
 
-    fk, fj, fi = factors
-    k, j, i = (n // f for n, f in zip(fine.shape, factors, strict=True))
-    planes = np.empty((fine.shape[0], j, i), np.float32)
-    for number, plane in enumerate(fine):
-        blurred = ndimage.gaussian_filter(plane.astype(np.float32), sigmas[1:], mode="nearest")
-        planes[number] = blurred.reshape(j, fj, i, fi).mean(axis=(1, 3))
-    planes = ndimage.gaussian_filter(planes, sigmas[0], mode="nearest", axes=(0,))
-    sampled: NDArray[np.float32] = planes.reshape(k, fk, j, i).mean(axis=1)
+    (j, fj), (i, fi) = ((n // f, f) for n, f in zip(plane.shape, factors, strict=True))
+    blurred = ndimage.gaussian_filter(plane.astype(np.float32), sigmas, mode="nearest")
+    sampled: NDArray[np.float32] = blurred.reshape(j, fj, i, fi).mean(axis=(1, 3))
+    return sampled
+
+
+def bring_back_slices(
+    planes: Planes, factor: int, sigma: float, slices: range
+) -> NDArray[np.float32]:
+    """The part of :func:`bring_back` through the plane, for some slices.
+
+    A slice's numbers are the same whichever others are asked for, bit for bit.
+
+    Args:
+        planes: what :func:`bring_back_plane` gave for all fine planes, (k, j, i).
+        factor: fine planes per slice.
+        sigma: of the Gaussian in fine planes.
+        slices: numbers of the slices wanted, one after the other.
+    """
+    from scipy import ndimage
+
+    reach = int(_TRUNCATE * sigma + 0.5)  # as scipy cuts its Gaussian off
+    first, last = slices.start * factor, slices.stop * factor
+    start, stop = max(first - reach, 0), min(last + reach, len(planes))
+    blurred = ndimage.gaussian_filter(
+        planes[start:stop], sigma, mode="nearest", truncate=_TRUNCATE, axes=(0,)
+    )
+    inside = blurred[first - start : last - start]
+    sampled: NDArray[np.float32] = inside.reshape(-1, factor, *inside.shape[1:]).mean(axis=1)
     return sampled
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pieces import SAMPLES, Sliceable, sampled
+
 LABELS = {"bone": 1, "fluid": 2, "air": 3}
 """What the voxels of seeds are called."""
 
@@ -24,7 +26,6 @@ _AIR_HU = -500.0
 _AIR_RANGE = (-900.0, -200.0)
 _BONE_HU = 700.0
 _BONE_RANGE = (300.0, 1200.0)
-_SAMPLES = 2_000_000
 _BINS = 256
 # A share of the fluid's interval, at its upper end, in which most voxels are thin bone.
 _DOUBTFUL_SHARE = 1 / 3
@@ -47,7 +48,7 @@ class Thresholds:
     uncertainty_hu: float
 
 
-def otsu_thresholds(mean: NDArray[Any], uncertainty: NDArray[Any]) -> Thresholds:
+def otsu_thresholds(mean: Sliceable, uncertainty: Sliceable) -> Thresholds:
     """Thresholds by Otsu's method: three classes in the mean, two in the uncertainty.
 
     Where a box holds fewer than three tissues, Otsu's method still finds three classes. A
@@ -56,7 +57,7 @@ def otsu_thresholds(mean: NDArray[Any], uncertainty: NDArray[Any]) -> Thresholds
     uncertainty is its own threshold, so that all voxels are reliable.
 
     Args:
-        mean: super-resolved values in HU, (k, j, i).
+        mean: super-resolved values in HU, (k, j, i); an array, or what is read in pieces.
         uncertainty: standard deviation in HU, same shape.
 
     Raises:
@@ -123,9 +124,9 @@ def seed_labels(
     return labels
 
 
-def _histogram(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _histogram(values: Sliceable) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Counts and centres of bins, from a sample of the values, without the outermost of them."""
-    sample = np.ravel(values)[:: max(1, values.size // _SAMPLES)]
+    sample = sampled(values, SAMPLES)
     low, high = np.percentile(sample, (0.1, 99.9))
     if low == high:
         return np.array([sample.size]), np.array([float(low)])
