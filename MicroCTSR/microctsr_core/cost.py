@@ -20,7 +20,7 @@ from .volume import Box, Triple
 
 AUTO_PASSES = 32
 """What "auto" takes for a tile, by first guess: 24 where samples are normal (see
-``posterior.settled``), and a tile goes on until its last block is known well enough."""
+``moments.settled``), and a tile goes on until its last block is known well enough."""
 
 # Mean and uncertainty, and the copy that a file format makes of one while it is written.
 _HELD_VOLUMES = 3

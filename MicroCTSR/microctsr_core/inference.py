@@ -21,18 +21,17 @@ from .cost import AUTO_PASSES, default_tile
 from .errors import Cancelled, MicroCTSRError, ResourceError
 from .masks import ChannelMasks, ElementMasks, MaskSource
 from .model import Model
+from .moments import Stopping
 from .networks import Generator
 from .networks.rewriting import rewrite
+from .passes import decoder_for, out_of_memory
 from .planes import PlaneStacks, input_refinement
-from .posterior import (
-    Posterior,
-    Samples,
-    Stopping,
-    posterior,
-)
+from .posterior import Posterior, Samples, joined, posterior
 from .preparation import Intensity, fine_factors
 from .reconstruction import PatchAverage, matched_to_input, patches, smoothed
-from .tiles import Region, Tile, bounds, cover, region_of, relative
+from .resources import layer_bytes
+from .tiles import Region, Tile, area, bounds, cover, halves, region_of, relative
+from .transfer import ahead, sent
 from .volume import Box, Volume
 
 ScaleMode: TypeAlias = Literal["in-plane", "isotropic"]
@@ -157,9 +156,12 @@ def infer(
     watch = Watch(plan, settings, progress, cancel)
     with network_on(device, model) as network:
         sampler = TileSampler(network, device, plan, settings, watch)
-        for number in range(plan.stacks.count):
-            stack = torch.from_numpy(plan.stacks.stack(number)).to(device)
-            scaled, variance, passes[number] = reconstruct(sampler, stack, number)
+        stacks = (sent(plan.stacks.stack(number), device) for number in range(plan.stacks.count))
+        planes = (
+            reconstruct(sampler, stack, number)
+            for number, stack in enumerate(ahead(stacks, device))
+        )
+        for number, (scaled, variance, passes[number]) in enumerate(ahead(planes, device)):
             mean[number] = plan.intensity.inverse(scaled)
             uncertainty[number] = np.sqrt(variance) * plan.intensity.span
     return Inferred(mean, uncertainty, float(passes.mean()))
@@ -219,22 +221,40 @@ class TileSampler:
         self._watch = watch
         self._channel_masks = ChannelMasks(network, settings.seed, device)
         self._stopping = Stopping(settings.tolerance, floor=_NEGLIGIBLE_HU / plan.intensity.span)
+        pixels = max(area(tile.read) for tile in plan.tiles)
+        self._decoder = decoder_for(network, device, layer_bytes(network) * pixels)
 
     def sample(self, stack: Tensor, number: int, tile: Tile) -> Posterior:
         """Mean and variance of a tile of plane ``number``, whose stack is given whole."""
-        rows, columns = relative(tile.read, self.plan.read)
-        result = posterior(
-            self.network,
-            stack[:, rows, columns],
-            self._samples(),
-            masks=self._masks(number, tile.read),
-            read=tile.read,
-            blocks=tile.blocks,
-            stopping=self._stopping,
-            after_pass=self._watch.after_pass,
-        )
+        result = self._sampled(stack, number, tile)
         self._watch.after_tile()
         return result
+
+    def _sampled(self, stack: Tensor, number: int, tile: Tile) -> Posterior:
+        """A tile at once, or in halves if the graphics card has no memory for that."""
+        rows, columns = relative(tile.read, self.plan.read)
+        try:
+            return posterior(
+                self.network,
+                stack[:, rows, columns],
+                self._samples(),
+                masks=self._masks(number, tile.read),
+                read=tile.read,
+                blocks=tile.blocks,
+                stopping=self._stopping,
+                after_pass=self._watch.after_pass,
+                decoder=self._decoder,
+            )
+        except RuntimeError as error:
+            parts = halves(tile, self.network.radius, getattr(self.network, "stride", 1))
+            if len(parts) == 1 or not out_of_memory(error):
+                raise
+        return joined(
+            [self._sampled(stack, number, part) for part in parts],
+            [part.blocks for part in parts],
+            tile.blocks,
+            self.network.scale,
+        )
 
     def _samples(self) -> Samples:
         if self._settings.preset == "paper" and self._settings.samples == "auto":
@@ -288,19 +308,20 @@ def _paper_plane(sampler: TileSampler, stack: Tensor, number: int) -> Plane:
 def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
     """A copy of the model's network for inference, on a device and in full single precision."""
     module = copy.deepcopy(cast(nn.Module, model.network))
-    rewrite(module)
-    module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network = cast(Generator, module)
+    rewrite(module, wide=device.type == "cpu")
     # TF32 keeps ten bits of the mantissa, which shows between tiles of different size.
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     try:
+        module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with exact:
-            yield network
-    except torch.cuda.OutOfMemoryError:
+            yield cast(Generator, module)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         raise ResourceError(
-            "The graphics card ran out of memory; choose a smaller tile or box, or the device cpu."
+            "The graphics card ran out of memory; choose a smaller box, or the device cpu."
         ) from None
 
 

@@ -16,7 +16,8 @@ from .cost import Speed, default_tile
 from .inference import network_on
 from .memory import total_memory_bytes
 from .model import Model
-from .posterior import Stopping, posterior
+from .moments import Stopping
+from .posterior import posterior
 from .tiles import cover
 
 # Large enough for the speed of a real tile, small enough for a slow processor.

@@ -79,7 +79,7 @@ def superresolve(
         preset: ``"paper"`` cuts, matches and filters as Li et al. 2021 do, with 100 passes for
             ``"auto"``; it needs a network that works on the high grid, such as ``resnet``.
         tolerance: relative standard error of the uncertainty at which ``"auto"`` stops
-            (see ``posterior.settled``).
+            (see ``moments.settled``).
 
     Raises:
         MicroCTSRError: a subclass that says what is wrong with the scan, the box, an argument,
