@@ -52,39 +52,45 @@ class Moments:
 
     Args:
         powers: 2 for the mean and the variance, 4 for the error of the variance as well.
+
+    Attributes:
+        count: passes so far.
+        first: the first of them.
+        sums: of each power of the difference from it, from the first power on.
     """
 
     def __init__(self, powers: int) -> None:
         self.count = 0
         self._powers = powers
-        self._sums: list[Tensor] = []
+        self.first = torch.empty(0)
+        self.sums: list[Tensor] = []
 
     def add(self, values: Tensor) -> None:
         """Add one pass; all have the same shape."""
         self.count += 1
         if self.count == 1:
-            self._first = values.clone()
-            self._sums = [torch.zeros_like(values) for _ in range(self._powers)]
+            self.first = values.clone()
+            self.sums = [torch.zeros_like(values) for _ in range(self._powers)]
             return
-        difference = values - self._first
+        difference = values - self.first
         square = difference.square()
-        self._sums[0] += difference
-        self._sums[1] += square
+        self.sums[0] += difference
+        self.sums[1] += square
         if self._powers == 4:
-            self._sums[2].addcmul_(square, difference)
-            self._sums[3].addcmul_(square, square)
+            self.sums[2].addcmul_(square, difference)
+            self.sums[3].addcmul_(square, square)
 
     def part(self, place: Place) -> Moments:
         """The same passes in a part of their pixels; later ones are added to that alone."""
         part = Moments(self._powers)
-        part.count, part._first = self.count, self._first[place]
-        part._sums = [each[place] for each in self._sums]
+        part.count, part.first = self.count, self.first[place]
+        part.sums = [each[place] for each in self.sums]
         return part
 
     @property
     def mean(self) -> Tensor:
         """Mean of the passes."""
-        return self._first + self._sums[0] / self.count
+        return self.first + self.sums[0] / self.count
 
     @property
     def variance(self) -> Tensor:
@@ -93,7 +99,7 @@ class Moments:
 
     def central(self, power: int) -> Tensor:
         """Mean of the second, third or fourth power of the deviation from the mean."""
-        raw = [each.double() / self.count for each in self._sums[:power]]
+        raw = [each.double() / self.count for each in self.sums[:power]]
         shift = raw[0]
         if power == 2:
             moment = raw[1] - shift**2
@@ -113,6 +119,33 @@ class Moments:
         error = (2 * n * k2.square() + (n - 1) * k4) / (n * (n + 1))
         averages = _averages(torch.stack([k2.square(), error]), places)
         return [_relative(square, error, floor) for square, error in averages]
+
+
+class Ended:
+    """What the passes over each block of a tile say, each after its own number of passes.
+
+    Args:
+        shape: rows and columns of the tile's result; zero where no block has ended.
+        device: of the passes.
+    """
+
+    def __init__(self, shape: Sequence[int], device: torch.device) -> None:
+        self._first, *self._sums = torch.zeros(3, *shape, device=device)
+        self._counts = torch.ones(*shape, device=device)
+
+    def note(self, place: Place, moments: Moments) -> None:
+        """A block has seen its last pass."""
+        for whole, part in zip(
+            (self._first, *self._sums), (moments.first, *moments.sums), strict=False
+        ):
+            whole[place] = part
+        self._counts[place] = moments.count
+
+    def mean_and_variance(self) -> Tensor:
+        """Both in single precision, (2, rows, columns); see :class:`Moments`."""
+        mean = self._first + self._sums[0] / self._counts
+        shift, square = (each.double() / self._counts for each in self._sums)
+        return torch.stack([mean, (square - shift**2).clamp(min=0).float()])
 
 
 def settled(moments: Moments, places: Sequence[Place], stopping: Stopping) -> list[bool]:
@@ -157,18 +190,15 @@ def _relative(square: float, error: float, floor: float) -> float:
 def _averages(maps: Tensor, places: Sequence[Place]) -> list[list[float]]:
     """The mean of each map (M, rows, columns) in each place.
 
-    As matrix products: a graphics card is asked once, not once per block.
+    Places lie in rows and columns, along which they are averaged together: a graphics card is
+    given few pieces of work, and is waited for once.
     """
     rows, columns = (
-        _shares([place[axis] for place in places], maps.shape[1 + axis], maps) for axis in range(2)
+        sorted({(place[axis].start, place[axis].stop) for place in places}) for axis in range(2)
     )
-    averages: list[list[float]] = torch.einsum("pr,mrc,pc->pm", rows, maps, columns).tolist()
-    return averages
-
-
-def _shares(pieces: Sequence[slice], length: int, like: Tensor) -> Tensor:
-    """Weights (pieces, length) that average over each piece."""
-    weights = torch.zeros(len(pieces), length, dtype=like.dtype)
-    for row, piece in zip(weights, pieces, strict=True):
-        row[piece] = 1 / (piece.stop - piece.start)
-    return weights.to(like.device)
+    bands = torch.stack([maps[:, start:stop].mean(1) for start, stop in rows])
+    means = torch.stack([bands[..., start:stop].mean(2) for start, stop in columns]).tolist()
+    return [
+        means[columns.index((column.start, column.stop))][rows.index((row.start, row.stop))]
+        for row, column in places
+    ]

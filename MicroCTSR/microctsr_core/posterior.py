@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .masks import ChannelMasks, MaskSource
-from .moments import Moments, Place, Stopping, settled
+from .moments import Ended, Moments, Place, Stopping, settled
 from .networks import Generator
 from .passes import PassDecoder
 from .tiles import Region, area, bounds, relative, widened
@@ -207,24 +207,22 @@ class _Part:
 
 
 class _Result:
-    """Mean and variance of the rectangle around blocks, and the passes of each."""
+    """The blocks of a tile that need no further pass."""
 
     def __init__(self, blocks: Sequence[Region], scale: int, device: torch.device) -> None:
         self._blocks, self._scale, self._area = blocks, scale, bounds(blocks)
-        rows, columns = ((stop - start) * scale for start, stop in self._area)
-        self._mean_and_variance = torch.zeros(2, rows, columns, device=device)
+        shape = [(stop - start) * scale for start, stop in self._area]
+        self._ended = Ended(shape, device)
         self._passes = [0] * len(blocks)
 
     def note(self, number: int, moments: Moments) -> None:
         """Block ``number`` is done."""
         place = relative(self._blocks[number], self._area, self._scale)
-        mean, variance = self._mean_and_variance
-        mean[place] = moments.mean
-        variance[place] = moments.variance
+        self._ended.note(place, moments)
         self._passes[number] = moments.count
 
     def posterior(self) -> Posterior:
-        mean, variance = fetched(self._mean_and_variance)
+        mean, variance = fetched(self._ended.mean_and_variance())
         return Posterior(mean, variance, tuple(self._passes))
 
 

@@ -16,6 +16,7 @@ from microctsr_core.inference import Inferred, Settings, infer, network_on, plan
 from microctsr_core.masks import ChannelMasks
 from microctsr_core.passes import PassDecoder, decoder_for, free_on_card
 from microctsr_core.posterior import posterior
+from microctsr_core.speed import device_memory_bytes, device_name, measured_speed
 from microctsr_core.tiles import halves
 from microctsr_core.transfer import ahead, fetched, sent
 from toy_models import make_model
@@ -99,20 +100,23 @@ def test_tiles_cannot_be_seen_on_a_card(ct: Volume) -> None:
 
 
 def test_a_full_card_takes_fewer_passes_and_smaller_tiles_instead(
-    ct: Volume, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = make_model(upsampling=[64, 64, 64])
+    model, settings = make_model(upsampling=[64, 64, 64]), Settings(samples=2, tile=256)
+    noise = np.random.default_rng(0).normal(200, 400, (1, 240, 240))
+    ct = Volume(noise.astype(np.float32), (0.5, 0.3, 0.3))
+    plan = plan_work(ct, model, ((0, 1), (8, 232), (8, 232)), settings)
     torch.cuda.reset_peak_memory_stats()
-    expected = run(ct, model, CARD, samples=8)
+    expected = infer(plan, model, settings, CARD)
     peak = torch.cuda.max_memory_allocated()
     halved = []
     monkeypatch.setattr(inference, "halves", lambda *tile: halved.append(tile) or halves(*tile))
     gc.collect()
     torch.cuda.empty_cache()
-    # Half of what one of the eight passes takes over the whole box.
+    # Less than half of what one of the two passes takes over the box; a block is a 49th of it.
     total = torch.cuda.get_device_properties(CARD).total_memory
-    torch.cuda.set_per_process_memory_fraction(peak / 16 / total)
-    result = run(ct, model, CARD, samples=8)
+    torch.cuda.set_per_process_memory_fraction(peak / 5 / total)
+    result = infer(plan, model, settings, CARD)
     assert halved
     assert np.abs(result.mean - expected.mean).max() < 20 * 2**-12 * SPAN_HU
 
@@ -139,6 +143,15 @@ def test_free_memory_counts_what_this_process_holds_and_does_not_use() -> None:
     assert before - free_on_card(CARD) >= 2**28 - 2**21
     del block
     assert abs(free_on_card(CARD) - before) < 2**27
+
+
+def test_the_speed_of_a_card_is_measured() -> None:
+    model = make_model(width=16)
+    speed = measured_speed(model, CARD)
+    assert 0 < speed.encode_s_per_megapixel < 10
+    assert 0 < speed.pass_s_per_megapixel < 10
+    assert device_memory_bytes(CARD) > free_on_card(CARD) / 2
+    assert device_name(CARD)
 
 
 def test_precision_settings_of_the_program_are_as_before() -> None:
