@@ -29,7 +29,8 @@ from .planes import PlaneStacks, input_refinement
 from .posterior import Posterior, Samples, joined, posterior
 from .preparation import Intensity, fine_factors
 from .reconstruction import PatchAverage, matched_to_input, patches, smoothed
-from .resources import layer_bytes
+from .resources import footprint, layer_bytes
+from .threads import fitting_threads
 from .tiles import Region, Tile, area, bounds, cover, halves, region_of, relative
 from .transfer import ahead, sent
 from .volume import Box, Volume
@@ -117,14 +118,19 @@ class Inferred:
     passes_mean: float
 
 
-def plan_work(ct: Volume, model: Model, box: Box, settings: Settings) -> Plan:
-    """Cut a box into planes and tiles, and read and scale what they need of the scan."""
+def plan_work(
+    ct: Volume, model: Model, box: Box, settings: Settings, on_card: bool = False
+) -> Plan:
+    """Cut a box into planes and tiles, and read and scale what they need of the scan.
+
+    A run ``on_card`` has larger tiles, unless the settings say how large.
+    """
     network = model.network
     region = region_of(box, input_refinement(model))
     if settings.preset == "paper":
         tiles = patches(region)
     else:
-        edge = settings.tile or default_tile(network.scale)
+        edge = settings.tile or default_tile(footprint(model), on_card)
         stride, refinement = getattr(network, "stride", 1), input_refinement(model)
         shape = refinement * ct.shape[1], refinement * ct.shape[2]
         tiles = cover(region, edge, network.radius, shape, stride)
@@ -315,7 +321,7 @@ def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
     )
     try:
         module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with exact:
+        with exact, fitting_threads():
             yield cast(Generator, module)
     except RuntimeError as error:
         if not out_of_memory(error):

@@ -104,7 +104,7 @@ def superresolve(
             warnings = check_card(ct, model.card)
             check_memory(ct, model, box, scale_mode, tile)
         with _timed(seconds, "preparation"):
-            plan = plan_work(ct, model, box, settings)
+            plan = plan_work(ct, model, box, settings, on_card=target.type == "cuda")
         with _timed(seconds, "inference"):
             inferred = infer(plan, model, settings, target, progress, cancel)
         with _timed(seconds, "consistency"):
