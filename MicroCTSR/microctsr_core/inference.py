@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .air import air_of
 from .cost import AUTO_PASSES, default_tile
 from .errors import Cancelled, MicroCTSRError, ResourceError
 from .masks import ChannelMasks, ElementMasks, MaskSource
@@ -31,7 +32,7 @@ from .preparation import Intensity, fine_factors
 from .reconstruction import PatchAverage, matched_to_input, patches, smoothed
 from .resources import footprint, layer_bytes
 from .threads import fitting_threads
-from .tiles import Region, Tile, area, bounds, cover, halves, region_of, relative
+from .tiles import Region, Tile, area, bounds, cover, halves, part_of, region_of, relative
 from .transfer import ahead, sent
 from .volume import Box, Volume
 
@@ -225,24 +226,43 @@ class TileSampler:
         self._device = device
         self._settings = settings
         self._watch = watch
+        self._halo, self._stride = network.radius, getattr(network, "stride", 1)
         self._channel_masks = ChannelMasks(network, settings.seed, device)
         self._stopping = Stopping(settings.tolerance, floor=_NEGLIGIBLE_HU / plan.intensity.span)
         pixels = max(area(tile.read) for tile in plan.tiles)
         self._decoder = decoder_for(network, device, layer_bytes(network) * pixels)
+        self._air = None
+        if settings.preset == "default":
+            self._air = air_of(
+                network, plan.intensity, lambda planes, tile: self._sampled(planes, 0, tile)
+            )
 
     def sample(self, stack: Tensor, number: int, tile: Tile) -> Posterior:
         """Mean and variance of a tile of plane ``number``, whose stack is given whole."""
-        result = self._sampled(stack, number, tile)
+        planes = stack[(slice(None), *relative(tile.read, self.plan.read))]
+        air = self._air.levels(planes, tile) if self._air is not None else {}
+        busy = tuple(block for block in tile.blocks if block not in air)
+        if self._air is None or not air:
+            result = self._sampled(planes, number, tile)
+        else:
+            parts = [part_of(tile, busy, self._halo, self._stride)] if busy else []
+            results = [self._sampled(_of(planes, tile, part), number, part) for part in parts]
+            # Blocks of air come last: they may lie in the rectangle around the others.
+            results += [self._air.answer(*each, self._device) for each in air.items()]
+            owned = [part.blocks for part in parts] + [(block,) for block in air]
+            result = joined(results, owned, tile.blocks, self.network.scale)
         self._watch.after_tile()
         return result
 
-    def _sampled(self, stack: Tensor, number: int, tile: Tile) -> Posterior:
-        """A tile at once, or in halves if the graphics card has no memory for that."""
-        rows, columns = relative(tile.read, self.plan.read)
+    def _sampled(self, planes: Tensor, number: int, tile: Tile) -> Posterior:
+        """The passes of a tile, at once or in halves if the graphics card has no memory for that.
+
+        ``planes`` are those that the tile reads.
+        """
         try:
             return posterior(
                 self.network,
-                stack[:, rows, columns],
+                planes,
                 self._samples(),
                 masks=self._masks(number, tile.read),
                 read=tile.read,
@@ -252,11 +272,11 @@ class TileSampler:
                 decoder=self._decoder,
             )
         except RuntimeError as error:
-            parts = halves(tile, self.network.radius, getattr(self.network, "stride", 1))
+            parts = halves(tile, self._halo, self._stride)
             if len(parts) == 1 or not out_of_memory(error):
                 raise
         return joined(
-            [self._sampled(stack, number, part) for part in parts],
+            [self._sampled(_of(planes, tile, part), number, part) for part in parts],
             [part.blocks for part in parts],
             tile.blocks,
             self.network.scale,
@@ -275,6 +295,11 @@ class TileSampler:
             # The paper's patches overlap and know nothing of each other.
             sheet += (read[0][0], read[1][0])
         return ElementMasks(self.network, self._settings.seed, sheet, self._device)
+
+
+def _of(planes: Tensor, tile: Tile, part: Tile) -> Tensor:
+    """What a part of a tile reads of the tile's planes."""
+    return planes[(slice(None), *relative(part.read, tile.read))]
 
 
 Plane: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], float]

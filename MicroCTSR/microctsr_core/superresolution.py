@@ -62,7 +62,7 @@ def superresolve(
     The same scan, model and seed give the same numbers: bit for bit on the CPU, whatever the
     order of the tiles, and to rounding for any tile size and any box. (With ``"auto"``, passes
     are counted in squares of 32 x 32 pixels; one that the box cuts may stop a little earlier
-    or later than whole.)
+    or later than whole, or be known for air, see :mod:`.air`.)
 
     Args:
         ct: the whole scan in HU; what lies around the box is read from it.

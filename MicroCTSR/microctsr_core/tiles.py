@@ -99,10 +99,13 @@ def halves(tile: Tile, halo: int, stride: int = 1) -> list[Tile]:
         tuple(block for block in tile.blocks if (block[axis][0] < middle) == before)
         for before in (True, False)
     ]
-    return [
-        Tile(widened(bounds(blocks), halo, tile.read, stride), bounds(blocks), blocks)
-        for blocks in parts
-    ]
+    return [part_of(tile, blocks, halo, stride) for blocks in parts]
+
+
+def part_of(tile: Tile, blocks: tuple[Region, ...], halo: int, stride: int = 1) -> Tile:
+    """The tile of some of a tile's blocks; halo and stride as given to :func:`cover`."""
+    write = bounds(blocks)
+    return Tile(widened(write, halo, tile.read, stride), write, blocks)
 
 
 def widened(region: Region, halo: int, limits: Region, stride: int = 1) -> Region:
