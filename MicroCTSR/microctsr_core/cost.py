@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 from .pieces import SAMPLES
 from .preparation import SPLINE_REACH, fine_factors, in_plane_mm, whole_box
-from .tiles import Region, Tile, bounds, cover, region_of, widened
+from .tiles import BLOCK, Region, Tile, bounds, cover, region_of, widened
 from .volume import Box, Triple
 
 AUTO_PASSES = 32
 """What "auto" takes for a tile, by first guess: 24 where samples are normal (see
-``posterior.settled``), and a tile goes on until its last block is known well enough."""
+``moments.settled``), and a tile goes on until its last block is known well enough."""
 
 # Mean and uncertainty, and the copy that a file format makes of one while it is written.
 _HELD_VOLUMES = 3
@@ -29,6 +29,9 @@ _WRITTEN_VOLUMES = 2
 _BYTES = 4
 # The plane at work: its mean and variance, put together and turned into HU in double precision.
 _PLANE_BYTES = 5 * 8
+# What a tile may take for the layers at work.
+_TILE_BYTES = 2e9
+_TILE_BYTES_ON_CARD = 8e9
 # Double-precision moments of a tile, with the pass that is being added.
 _MOMENTS_BYTES = 6 * 8
 # A slab of a streaming run: small enough for any computer, large enough for a disk.
@@ -83,9 +86,21 @@ class Needs:
     disk: int
 
 
-def default_tile(network_scale: int) -> int:
-    """Tile edge in pixels of the network's input grid: large tiles waste little on their halo."""
-    return 128 if network_scale > 1 else 512
+def default_tile(footprint: Footprint, on_card: bool = False) -> int:
+    """Tile edge in pixels of the network's input grid, a multiple of a block.
+
+    A tile is many times as wide as the halo that every pass computes anew. On a processor 13 radii
+    are enough: a third is computed again, and what larger tiles save they lose outside its cache.
+    A graphics card is filled only by large tiles. Neither takes more memory than a limit.
+
+    Args:
+        footprint: of the model.
+        on_card: whether the tile is for a graphics card.
+    """
+    radii, limit = (60, _TILE_BYTES_ON_CARD) if on_card else (13, _TILE_BYTES)
+    wanted = -(-radii * footprint.decode_radius // BLOCK)
+    fitting = (math.sqrt(limit / footprint.layer_bytes) - 2 * footprint.radius) // BLOCK
+    return BLOCK * max(1, min(wanted, int(fitting)))
 
 
 def result_grid(
@@ -253,7 +268,7 @@ def seconds(
 
 
 def _tiles(shape: Sequence[int], box: Box, footprint: Footprint, tile: int | None) -> list[Tile]:
-    edge = tile or default_tile(footprint.network_scale)
+    edge = tile or default_tile(footprint)
     refinement = _refinement(footprint)
     region = region_of(box, refinement)
     slice_shape = refinement * shape[1], refinement * shape[2]

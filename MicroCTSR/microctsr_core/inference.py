@@ -18,22 +18,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .air import air_of
 from .cost import AUTO_PASSES, default_tile
 from .errors import Cancelled, MicroCTSRError, ResourceError
 from .masks import ChannelMasks, ElementMasks, MaskSource
 from .model import Model
+from .moments import Stopping
 from .networks import Generator
 from .networks.rewriting import rewrite
+from .passes import decoder_for, out_of_memory
 from .planes import PlaneStacks, input_refinement
-from .posterior import (
-    Posterior,
-    Samples,
-    Stopping,
-    posterior,
-)
+from .posterior import Posterior, Samples, joined, posterior
 from .preparation import Intensity, fine_factors
 from .reconstruction import PatchAverage, matched_to_input, patches, smoothed
-from .tiles import Region, Tile, bounds, cover, region_of, relative
+from .resources import footprint, layer_bytes
+from .threads import fitting_threads
+from .tiles import Region, Tile, area, bounds, cover, halves, part_of, region_of, relative
+from .transfer import ahead, sent
 from .volume import Box, Volume
 
 ScaleMode: TypeAlias = Literal["in-plane", "isotropic"]
@@ -127,14 +128,19 @@ class Inferred:
     passes: float
 
 
-def plan_work(ct: Volume, model: Model, box: Box, settings: Settings) -> Plan:
-    """Cut a box into planes and tiles, and fit the intensity scaling to the whole scan."""
+def plan_work(
+    ct: Volume, model: Model, box: Box, settings: Settings, on_card: bool = False
+) -> Plan:
+    """Cut a box into planes and tiles, and fit the intensity scaling to the whole scan.
+
+    A run ``on_card`` has larger tiles, unless the settings say how large.
+    """
     network = model.network
     region = region_of(box, input_refinement(model))
     if settings.preset == "paper":
         tiles = patches(region)
     else:
-        edge = settings.tile or default_tile(network.scale)
+        edge = settings.tile or default_tile(footprint(model), on_card)
         stride, refinement = getattr(network, "stride", 1), input_refinement(model)
         shape = refinement * ct.shape[1], refinement * ct.shape[2]
         tiles = cover(region, edge, network.radius, shape, stride)
@@ -170,9 +176,12 @@ def infer(
     watch = Watch(plan, settings, progress, cancel, planes)
     with network_on(device, model) as network:
         sampler = TileSampler(network, device, plan, settings, watch)
-        for number in planes:
-            stack = torch.from_numpy(plan.stacks.stack(number)).to(device)
-            scaled, variance, passes = reconstruct(sampler, stack, number)
+        stacks = (sent(plan.stacks.stack(number), device) for number in planes)
+        made = (
+            (number, *reconstruct(sampler, stack, number))
+            for number, stack in zip(planes, ahead(stacks, device), strict=True)
+        )
+        for number, scaled, variance, passes in ahead(made, device):
             mean = plan.intensity.inverse(scaled)
             yield Inferred(number, mean, _deviation(variance, plan.intensity), passes)
 
@@ -236,24 +245,61 @@ class TileSampler:
         self._device = device
         self._settings = settings
         self._watch = watch
+        self._halo, self._stride = network.radius, getattr(network, "stride", 1)
         self._channel_masks = ChannelMasks(network, settings.seed, device)
         self._stopping = Stopping(settings.tolerance, floor=_NEGLIGIBLE_HU / plan.intensity.span)
+        pixels = max(area(tile.read) for tile in plan.tiles)
+        self._decoder = decoder_for(network, device, layer_bytes(network) * pixels)
+        self._air = None
+        if settings.preset == "default":
+            self._air = air_of(
+                network, plan.intensity, lambda planes, tile: self._sampled(planes, 0, tile)
+            )
 
     def sample(self, stack: Tensor, number: int, tile: Tile) -> Posterior:
         """Mean and variance of a tile of plane ``number``, whose stack is given whole."""
-        rows, columns = relative(tile.read, self.plan.read)
-        result = posterior(
-            self.network,
-            stack[:, rows, columns],
-            self._samples(),
-            masks=self._masks(number, tile.read),
-            read=tile.read,
-            blocks=tile.blocks,
-            stopping=self._stopping,
-            after_pass=self._watch.after_pass,
-        )
+        planes = stack[(slice(None), *relative(tile.read, self.plan.read))]
+        air = self._air.levels(planes, tile) if self._air is not None else {}
+        busy = tuple(block for block in tile.blocks if block not in air)
+        if self._air is None or not air:
+            result = self._sampled(planes, number, tile)
+        else:
+            parts = [part_of(tile, busy, self._halo, self._stride)] if busy else []
+            results = [self._sampled(_of(planes, tile, part), number, part) for part in parts]
+            # Blocks of air come last: they may lie in the rectangle around the others.
+            results += [self._air.answer(*each, self._device) for each in air.items()]
+            owned = [part.blocks for part in parts] + [(block,) for block in air]
+            result = joined(results, owned, tile.blocks, self.network.scale)
         self._watch.after_tile()
         return result
+
+    def _sampled(self, planes: Tensor, number: int, tile: Tile) -> Posterior:
+        """The passes of a tile, at once or in halves if the graphics card has no memory for that.
+
+        ``planes`` are those that the tile reads.
+        """
+        try:
+            return posterior(
+                self.network,
+                planes,
+                self._samples(),
+                masks=self._masks(number, tile.read),
+                read=tile.read,
+                blocks=tile.blocks,
+                stopping=self._stopping,
+                after_pass=self._watch.after_pass,
+                decoder=self._decoder,
+            )
+        except RuntimeError as error:
+            parts = halves(tile, self._halo, self._stride)
+            if len(parts) == 1 or not out_of_memory(error):
+                raise
+        return joined(
+            [self._sampled(_of(planes, tile, part), number, part) for part in parts],
+            [part.blocks for part in parts],
+            tile.blocks,
+            self.network.scale,
+        )
 
     def _samples(self) -> Samples:
         if self._settings.preset == "paper" and self._settings.samples == "auto":
@@ -268,6 +314,11 @@ class TileSampler:
             # The paper's patches overlap and know nothing of each other.
             sheet += (read[0][0], read[1][0])
         return ElementMasks(self.network, self._settings.seed, sheet, self._device)
+
+
+def _of(planes: Tensor, tile: Tile, part: Tile) -> Tensor:
+    """What a part of a tile reads of the tile's planes."""
+    return planes[(slice(None), *relative(part.read, tile.read))]
 
 
 Plane: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], float]
@@ -307,19 +358,20 @@ def _paper_plane(sampler: TileSampler, stack: Tensor, number: int) -> Plane:
 def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
     """A copy of the model's network for inference, on a device and in full single precision."""
     module = copy.deepcopy(cast(nn.Module, model.network))
-    rewrite(module)
-    module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network = cast(Generator, module)
+    rewrite(module, wide=device.type == "cpu")
     # TF32 keeps ten bits of the mantissa, which shows between tiles of different size.
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     try:
-        with exact:
-            yield network
-    except torch.cuda.OutOfMemoryError:
+        module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with exact, fitting_threads():
+            yield cast(Generator, module)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         raise ResourceError(
-            "The graphics card ran out of memory; choose a smaller tile or box, or the device cpu."
+            "The graphics card ran out of memory; choose a smaller box, or the device cpu."
         ) from None
 
 

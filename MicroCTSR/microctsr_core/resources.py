@@ -40,7 +40,7 @@ def footprint(model: Model) -> Footprint:
         decode_radius=getattr(network, "decode_radius", network.radius),
         stride=getattr(network, "stride", 1),
         dropout=has_dropout(network),
-        layer_bytes=_layer_bytes(network),
+        layer_bytes=layer_bytes(network),
     )
 
 
@@ -192,7 +192,7 @@ def _free_disk_bytes(folder: str | os.PathLike[str]) -> int:
     return shutil.disk_usage(existing).free
 
 
-def _layer_bytes(network: Generator) -> float:
+def layer_bytes(network: Generator) -> float:
     """Working memory per input pixel, measured on a small input.
 
     That is the largest layer's, and what stays encoded from pass to pass.

@@ -11,19 +11,25 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from .cost import Speed, default_tile
 from .inference import network_on
 from .memory import total_memory_bytes
 from .model import Model
-from .posterior import Stopping, posterior
+from .moments import Stopping
+from .networks import Generator
+from .passes import decoder_for
+from .posterior import posterior
+from .resources import footprint, layer_bytes
 from .tiles import cover
 
 # Large enough for the speed of a real tile, small enough for a slow processor.
 _TILE_ON_CPU = 48
 # As in a run that decides on its passes itself, but a given number of them: enough for one to be
-# free of what else the computer does.
+# free of what else the computer does, and for a graphics card as many as a run's.
 _FEW_PASSES = Stopping(tolerance=1e-9, minimum=4, maximum=7)
+_PASSES_ON_CARD = Stopping(tolerance=1e-9, minimum=10, maximum=32)
 
 
 def measured_speed(model: Model, device: torch.device) -> Speed:
@@ -33,9 +39,8 @@ def measured_speed(model: Model, device: torch.device) -> Speed:
         model: the model.
         device: from :func:`resources.resolve_device`.
     """
-    edge = default_tile(model.network.scale) if device.type == "cuda" else _TILE_ON_CPU
-    region = ((0, edge), (0, edge))
-    (tile,) = cover(region, edge, 0, (edge, edge), getattr(model.network, "stride", 1))
+    on_card = device.type == "cuda"
+    edge = default_tile(footprint(model), on_card) if on_card else _TILE_ON_CPU
     stack = torch.rand(model.network.in_slices, edge, edge).to(device)
     megapixels = stack[0].numel() / 1e6
     with network_on(device, model) as network, torch.inference_mode():
@@ -44,21 +49,34 @@ def measured_speed(model: Model, device: torch.device) -> Speed:
             start = _now(device)
             network.encode(stack[None])
             encodings.append(_now(device) - start)
-        ends: list[float] = []
+        if on_card:
+            _ends_of_passes(network, stack)
         start = _now(device)
-        posterior(
-            network,
-            stack,
-            "auto",
-            read=tile.read,
-            blocks=tile.blocks,
-            stopping=_FEW_PASSES,
-            after_pass=lambda _: ends.append(_now(device)),
-        )
-    passes = [later - earlier for earlier, later in pairwise(ends)]
-    if not passes:  # without dropout there is one, encoding and all
-        passes = [max(0.0, ends[0] - start - min(encodings))]
-    return Speed(min(encodings) / megapixels, min(passes) / megapixels)
+        ends = _ends_of_passes(network, stack)
+    if on_card or len(ends) == 1:  # many end together, or there is one, encoding and all
+        seconds = max(0.0, ends[-1] - start - min(encodings)) / len(ends)
+    else:
+        seconds = min(later - earlier for earlier, later in pairwise(ends))
+    return Speed(min(encodings) / megapixels, seconds / megapixels)
+
+
+def _ends_of_passes(network: Generator, stack: Tensor) -> list[float]:
+    """When each pass over a stack had ended."""
+    device, (edge, _) = stack.device, stack.shape[1:]
+    region = ((0, edge), (0, edge))
+    (tile,) = cover(region, edge, 0, (edge, edge), getattr(network, "stride", 1))
+    ends: list[float] = []
+    posterior(
+        network,
+        stack,
+        "auto",
+        read=tile.read,
+        blocks=tile.blocks,
+        stopping=_PASSES_ON_CARD if device.type == "cuda" else _FEW_PASSES,
+        after_pass=lambda _: ends.append(_now(device)),
+        decoder=decoder_for(network, device, layer_bytes(network) * edge**2),
+    )
+    return ends
 
 
 def device_name(device: torch.device) -> str:

@@ -70,7 +70,7 @@ def superresolve(
     The same scan, model and seed give the same numbers: bit for bit on the CPU, whatever the
     order of the tiles, and to rounding for any tile size and any box. (With ``"auto"``, passes
     are counted in squares of 32 x 32 pixels; one that the box cuts may stop a little earlier
-    or later than whole.)
+    or later than whole, or be known for air, see :mod:`.air`.)
 
     Args:
         ct: the whole scan in HU; what lies around the box is read from it.
@@ -87,7 +87,7 @@ def superresolve(
         preset: ``"paper"`` cuts, matches and filters as Li et al. 2021 do, with 100 passes for
             ``"auto"``; it needs a network that works on the high grid, such as ``resnet``.
         tolerance: relative standard error of the uncertainty at which ``"auto"`` stops
-            (see ``posterior.settled``).
+            (see ``moments.settled``).
 
     Raises:
         MicroCTSRError: a subclass that says what is wrong with the scan, the box, an argument,
@@ -107,7 +107,7 @@ def superresolve(
             work = prepare(ct, model, box, settings, device)
             check_memory(ct, work.model, work.box, scale_mode, tile)
         with timed(seconds, "preparation"):
-            plan = plan_work(ct, work.model, work.box, settings)
+            plan = work.plan()
         with timed(seconds, "inference"):
             mean, uncertainty, passes = _collected(work, plan, progress, cancel)
         with timed(seconds, "consistency"):
@@ -150,6 +150,11 @@ class Work:
     def scanner(self) -> dict[str, float]:
         """The scanner model for this scan's voxel size."""
         return scanner_at(self.model.card, self.ct.spacing)
+
+    def plan(self) -> Plan:
+        """The box in planes and tiles."""
+        on_card = self.device.type == "cuda"
+        return plan_work(self.ct, self.model, self.box, self.settings, on_card)
 
     def header(self, content: str) -> dict[str, str]:
         """What an output says about itself; of the scan, nothing but the modality."""

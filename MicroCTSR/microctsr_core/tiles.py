@@ -83,6 +83,31 @@ def cover(
     ]
 
 
+def halves(tile: Tile, halo: int, stride: int = 1) -> list[Tile]:
+    """A tile in two, between its blocks and across its longer side; itself if it is one block.
+
+    Args:
+        tile: as made by :func:`cover`.
+        halo, stride: as given there.
+    """
+    if len(tile.blocks) == 1:
+        return [tile]
+    axis = max((0, 1), key=lambda axis: len({block[axis] for block in tile.blocks}))
+    ranges = sorted({block[axis] for block in tile.blocks})
+    middle = ranges[len(ranges) // 2][0]
+    parts = [
+        tuple(block for block in tile.blocks if (block[axis][0] < middle) == before)
+        for before in (True, False)
+    ]
+    return [part_of(tile, blocks, halo, stride) for blocks in parts]
+
+
+def part_of(tile: Tile, blocks: tuple[Region, ...], halo: int, stride: int = 1) -> Tile:
+    """The tile of some of a tile's blocks; halo and stride as given to :func:`cover`."""
+    write = bounds(blocks)
+    return Tile(widened(write, halo, tile.read, stride), write, blocks)
+
+
 def widened(region: Region, halo: int, limits: Region, stride: int = 1) -> Region:
     """A region with a halo, within limits.
 
@@ -112,6 +137,12 @@ def bounds(regions: Iterable[Region]) -> Region:
         (min(start for start, _ in rows), max(stop for _, stop in rows)),
         (min(start for start, _ in columns), max(stop for _, stop in columns)),
     )
+
+
+def area(region: Region) -> int:
+    """Pixels of a region."""
+    (j0, j1), (i0, i1) = region
+    return (j1 - j0) * (i1 - i0)
 
 
 def inside(region: Region, shape: tuple[int, int]) -> Region:

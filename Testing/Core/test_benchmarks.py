@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from microctsr_core.phantom import Ear, UnseenScanner, make_case
+from microctsr_core.posterior import Posterior
 from microctsr_core.training import changed, load_config
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "Benchmarks"))
 import ablation
+import adaptive_passes
 import methods_table
 
 
@@ -125,3 +127,15 @@ def test_markdown_is_a_table_with_a_column_for_each_measure():
 def test_each_part_of_the_method_can_be_taken_away(part, size):
     whole = changed(load_config(), **size)
     assert changed(whole, **ablation.PARTS[part]) != whole
+
+
+def test_departure_of_adaptive_passes_is_that_of_the_standard_deviation_and_of_the_mean_per_sigma():
+    def posterior(mean, sigma):
+        return Posterior(np.full((4, 4), mean), np.full((4, 4), sigma**2), (10,))
+
+    everywhere = (slice(0, 4), slice(0, 4))
+    of_sigma, of_mean = adaptive_passes.departure(
+        posterior(5.0, 2.02), posterior(4.0, 2.0), everywhere
+    )
+    assert of_sigma == pytest.approx(0.01, rel=0.01)  # 2.02 is 1 % more than 2
+    assert of_mean == pytest.approx(0.5)

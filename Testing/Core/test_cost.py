@@ -12,6 +12,7 @@ from microctsr_core.cost import (
     AUTO_PASSES,
     Footprint,
     Speed,
+    default_tile,
     needs,
     result_grid,
     run_pixels,
@@ -56,7 +57,20 @@ def test_pixels_are_those_of_every_plane_and_tile_with_its_halo() -> None:
     isotropic = run_pixels(*scan, box, PLAIN, "isotropic")
     assert isotropic == (fine_slices * encoded, fine_slices * decoded)
     high = replace(PLAIN, network_scale=1)
-    assert run_pixels(*scan, box, high)[0] == 4 * (8 * 48 + 38) * (8 * 64 + 38)
+    assert run_pixels(*scan, box, high, tile=512)[0] == 4 * (8 * 48 + 38) * (8 * 64 + 38)
+
+
+def test_a_default_tile_is_13_radii_wide_if_that_fits_into_memory() -> None:
+    assert default_tile(PLAIN) == 128  # 13 x 9 = 117, in whole blocks of 32
+    assert default_tile(replace(PLAIN, decode_radius=90, layer_bytes=100)) == 1184
+    # 2 GB / 20 kB are 100 000 pixels, 316 x 316, of which 38 are halo.
+    assert default_tile(replace(PLAIN, decode_radius=90)) == 256
+    assert default_tile(replace(PLAIN, layer_bytes=1e9)) == 32
+
+
+def test_a_tile_is_larger_on_a_graphics_card() -> None:
+    assert default_tile(PLAIN, on_card=True) == 544
+    assert default_tile(replace(PLAIN, layer_bytes=2e5), on_card=True) == 160
 
 
 def test_a_halo_ends_where_the_scan_ends() -> None:

@@ -51,7 +51,6 @@ def test_an_untrained_network_makes_no_checkerboard_of_an_even_plane(upsampling:
     assert middle.std() < 1e-3 * middle.abs().mean()
 
 
-
 def random_masks(network: Generator, *batch: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(2)
     return [

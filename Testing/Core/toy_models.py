@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from microctsr_core import Model
+from microctsr_core.inference import Plan, Settings, infer
 from microctsr_core.networks import Generator, build
 
 COMPACT = {"in_slices": 5, "width": 8, "blocks": 2, "upsampling": [8, 6, 4], "dropout_blocks": 1}
@@ -73,3 +77,22 @@ def make_model(name: str = "compact", **arguments: Any) -> Model:
     }
     card["dropout"] = {"kind": arguments.get("dropout", "channel"), "rate": 0.2}
     return Model(make_network(name, **arguments), card)
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """All planes of a box: (k, j, i) in HU, and the mean number of passes."""
+
+    mean: NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    passes_mean: float
+
+
+def inferred(plan: Plan, model: Model, settings: Settings, device: torch.device) -> Inferred:
+    """Run every plane of a plan."""
+    planes = list(infer(plan, model, settings, device))
+    return Inferred(
+        np.stack([plane.mean for plane in planes]),
+        np.stack([plane.uncertainty for plane in planes]),
+        float(np.mean([plane.passes for plane in planes])),
+    )

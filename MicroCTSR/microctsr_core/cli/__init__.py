@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -87,4 +88,7 @@ def microctsr(
 def main() -> None:
     """Entry point of the ``microctsr`` command and of ``python -m microctsr_core``."""
     end_politely_when_terminated()
+    # Threads that wait for each other sleep. By default they spin, which takes the cores from
+    # Slicer or from another run beside this one; PyTorch reads this as it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="microctsr")

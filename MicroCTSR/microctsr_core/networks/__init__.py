@@ -64,7 +64,8 @@ class Generator(Protocol):
         or is divided by it; a part of the plane is the same part of each."""
 
     def decode(self, encoded: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
-        """The rest of the network, for one set of masks (``None``: no dropout)."""
+        """The rest of the network, for one set of masks (``None``: no dropout), or for several of
+        one encoded plane, one per sample."""
 
     def __call__(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Stack (N, in_slices, H, W) in [0, 1] -> plane (N, 1, scale*H, scale*W).

@@ -214,7 +214,8 @@ class ResNetGenerator(nn.Module):
         chosen: Sequence[Tensor | None] = masks or [None] * len(sited)
         for number, (block, mask) in enumerate(zip(sited, chosen, strict=True)):
             y = block.after_dropout(y, hidden[0], mask) if number == 0 else block(y, mask)
-        y = self.model[self._last_block :](y).mean(dim=1, keepdim=True)
+        # Single precision again where features were in half: rounding would show in an image.
+        y = self.model[-1](self.model[self._last_block : -1](y).float()).mean(dim=1, keepdim=True)
         return (y + 1) / 2 if self.output == "tanh" else y
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:

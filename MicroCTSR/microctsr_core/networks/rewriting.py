@@ -15,7 +15,7 @@ _WIDE = 7
 """Edge of a kernel from which :class:`OneChannelConvolution` is the faster form: measured for 7."""
 
 
-def rewrite(network: nn.Module) -> None:
+def rewrite(network: nn.Module, wide: bool = True) -> None:
     """Fold normalisations with fixed statistics into convolutions, and hasten a wide last one.
 
     Normalisations by the statistics of an image stay as they are.
@@ -23,12 +23,13 @@ def rewrite(network: nn.Module) -> None:
     Args:
         network: in evaluation mode, changed in place; of the layers that it calls one after the
             other, those to be folded stand in one ``nn.Sequential``.
+        wide: whether wide convolutions to one channel are written another way, for a processor.
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             _fold(module)
         for name, layer in list(module.named_children()):
-            if isinstance(layer, nn.Conv2d) and OneChannelConvolution.suits(layer):
+            if wide and isinstance(layer, nn.Conv2d) and OneChannelConvolution.suits(layer):
                 setattr(module, name, OneChannelConvolution(layer))
 
 

@@ -105,7 +105,8 @@ class UNetGenerator(nn.Module):
         chosen: Sequence[Tensor | None] = masks or [None] * len(ups)
         for skip, up, mask in zip(reversed(skips), reversed(ups), chosen, strict=True):
             # The order of the channels is that of MONAI's skip connection.
-            y = up(torch.cat([skip, masked(y, mask)], dim=1))
+            y = masked(y, mask)
+            y = up(torch.cat([skip.expand(len(y), -1, -1, -1), y], dim=1))
         return x + y
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..cost import slab_planes
 from ..errors import MicroCTSRError
-from ..inference import Cancel, Inferred, Plan, Progress, Settings, infer, plan_work
+from ..inference import Cancel, Inferred, Plan, Progress, Settings, infer
 from ..io.raw_nrrd import write_raw_nrrd
 from ..io.reading import open_volume
 from ..memory import peak_memory_bytes
@@ -81,7 +81,7 @@ class Run:
     @cached_property
     def plan(self) -> Plan:
         """The box in planes and tiles."""
-        return plan_work(self.work.ct, self.work.model, self.work.box, self.work.settings)
+        return self.work.plan()
 
     @property
     def slab(self) -> int:
