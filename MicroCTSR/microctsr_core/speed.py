@@ -46,12 +46,12 @@ def measured_speed(model: Model, device: torch.device) -> Speed:
     with network_on(device, model) as network, torch.inference_mode():
         encodings: list[float] = []
         for _ in range(3):  # the first also fills caches and chooses algorithms
-            start = _now(device)
+            start = now(device)
             network.encode(stack[None])
-            encodings.append(_now(device) - start)
+            encodings.append(now(device) - start)
         if on_card:
             _ends_of_passes(network, stack)
-        start = _now(device)
+        start = now(device)
         ends = _ends_of_passes(network, stack)
     if on_card or len(ends) == 1:  # many end together, or there is one, encoding and all
         seconds = max(0.0, ends[-1] - start - min(encodings)) / len(ends)
@@ -73,7 +73,7 @@ def _ends_of_passes(network: Generator, stack: Tensor) -> list[float]:
         read=tile.read,
         blocks=tile.blocks,
         stopping=_PASSES_ON_CARD if device.type == "cuda" else _FEW_PASSES,
-        after_pass=lambda _: ends.append(_now(device)),
+        after_pass=lambda _: ends.append(now(device)),
         decoder=decoder_for(network, device, layer_bytes(network) * edge**2),
     )
     return ends
@@ -93,7 +93,7 @@ def device_memory_bytes(device: torch.device) -> int:
     return total_memory_bytes()
 
 
-def _now(device: torch.device) -> float:
+def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

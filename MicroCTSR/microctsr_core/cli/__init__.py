@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .benchmark import benchmark
 from .conduct import end_politely_when_terminated
 from .models import calibrate, cost, import_cyclegan, info, list_
 from .phantoms import phantom
@@ -37,6 +38,7 @@ app.command(
     epilog="Example: microctsr train --low clinical --high micro --output runs/first\n\n"
     "Example: microctsr train --low clinical --high micro --output runs/unet --method unet"
 )(train)
+app.command(epilog="Example: microctsr benchmark --json speed.json")(benchmark)
 app.add_typer(
     model_app,
     name="model",

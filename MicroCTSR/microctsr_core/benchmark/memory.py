@@ -1,0 +1,61 @@
+"""How much peak memory grows with passes and with slices: each run is a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import MicroCTSRError
+from ..io.raw_nrrd import write_raw_nrrd
+from ..volume import Volume
+from .subjects import slice_of
+
+PASSES = (8, 64)
+SLICES = (20, 200)
+_EDGE = 64
+_PASSES_PER_SLICE = 2
+
+
+def memory_growth(device: torch.device) -> dict[str, Any]:
+    """Relative growth of peak memory from 8 to 64 passes, and from 20 to 200 slices streamed."""
+    plane = slice_of(_EDGE)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for count in SLICES:
+            array = np.repeat(plane.array, count, axis=0)
+            write_raw_nrrd(Volume(array, plane.spacing), work / f"{count}.nrrd")
+        by_passes = {n: _peak(work, device, min(SLICES), n) for n in PASSES}
+        by_slices = {n: _peak(work, device, n, _PASSES_PER_SLICE) for n in SLICES}
+    return {
+        "growth_passes": by_passes[PASSES[1]] / by_passes[PASSES[0]] - 1,
+        "growth_slices": by_slices[SLICES[1]] / by_slices[SLICES[0]] - 1,
+        "peak_bytes": {"passes": by_passes, "slices": by_slices},
+    }
+
+
+def _peak(work: Path, device: torch.device, slices: int, passes: int) -> int:
+    """Peak memory of a process that super-resolves a scan of so many slices."""
+    report = work / "report.json"
+    arguments = [str(work / f"{slices}.nrrd"), str(work / "sr.nrrd"), "--no-compress"]
+    arguments += ["--uncertainty", str(work / "uncertainty.nrrd"), "--samples", str(passes)]
+    arguments += ["--device", device.type, "--report", str(report), "--overwrite"]
+    package = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "microctsr_core", "superresolve", *arguments],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise MicroCTSRError(f"A run whose memory was to be measured failed: {last[0]}")
+    return int(json.loads(report.read_text(encoding="utf-8"))["peak_memory_bytes"])
