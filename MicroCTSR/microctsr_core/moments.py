@@ -136,7 +136,7 @@ class Ended:
     def note(self, place: Place, moments: Moments) -> None:
         """A block has seen its last pass."""
         for whole, part in zip(
-            (self._first, *self._sums), (moments.first, *moments.sums), strict=False
+            (self._first, *self._sums), (moments.first, *moments.sums), strict=True
         ):
             whole[place] = part
         self._counts[place] = moments.count
