@@ -1,5 +1,7 @@
 """Blocks in which there is nothing but air need no passes of their own.
 
+That is part of ``samples="auto"``; who asks for a number of passes gets as many everywhere.
+
 A block is air if nothing that its result depends on reaches -800 HU: no voxel of its receptive
 field, in no plane of the stack. That is a fifth of the way from air to water. The noise of the
 bundled CT's air (34 HU) reaches it at 5.7 standard deviations, and where tissue fills a fifth of a

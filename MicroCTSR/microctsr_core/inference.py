@@ -251,7 +251,7 @@ class TileSampler:
         pixels = max(area(tile.read) for tile in plan.tiles)
         self._decoder = decoder_for(network, device, layer_bytes(network) * pixels)
         self._air = None
-        if settings.preset == "default":
+        if settings.preset == "default" and settings.samples == "auto":
             self._air = air_of(
                 network, plan.intensity, lambda planes, tile: self._sampled(planes, 0, tile)
             )

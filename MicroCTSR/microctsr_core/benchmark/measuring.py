@@ -21,7 +21,6 @@ from ..inference import PAPER_PASSES, Inferred, Plan, Settings, infer, plan_work
 from ..masks import channel_masks
 from ..model import Model, load_model
 from ..posterior import Samples
-from ..preparation import whole_box
 from ..reconstruction import PATCH, matched_to_input, patches, smoothed
 from ..resources import resolve_device
 from ..speed import device_name, now
@@ -30,7 +29,7 @@ from ..volume import Volume
 from .memory import memory_growth
 from .others import other_ways
 from .plain import BATCH, PlainResNet, as_batch, plain_passes, region_of_plane
-from .subjects import paper_model, slice_of
+from .subjects import middle_of, paper_model, slab_of
 
 Progress: TypeAlias = Callable[[float, str], None]
 
@@ -82,7 +81,7 @@ def measure(
             f"2 passes or more, not {edge} and {passes}."
         )
     target, tell = resolve_device(device), progress or (lambda _fraction, _message: None)
-    scan = slice_of(edge // _SCALE)
+    scan = slab_of(edge // _SCALE)
     tell(0.0, "Matrix products")
     rate = gemm_rate(target)
     tell(0.02, "The paper's network, calibrated")
@@ -164,12 +163,12 @@ def gemm_rate(device: torch.device) -> float:
 
 
 def plan_of(scan: Volume, model: Model, settings: Settings | None = None) -> Plan:
-    """The work for a whole scan."""
-    return plan_work(scan, model, whole_box(scan.shape), settings or Settings())
+    """The work for the middle slice of a scan."""
+    return plan_work(scan, model, middle_of(scan), settings or Settings())
 
 
 def timed(scan: Volume, model: Model, samples: Samples, device: torch.device) -> Timed:
-    """Super-resolve a scan of one slice, counting what its convolutions compute."""
+    """Super-resolve the middle slice of a scan, counting what its convolutions compute."""
     settings = Settings(samples=samples)
     counter = FlopCounterMode(display=False)
     start = now(device)
@@ -261,7 +260,7 @@ def _compared(ours: Timed, plain_seconds: float, plain_passes: int) -> dict[str,
 
 def _growth_with_cores(model: Model, device: torch.device) -> dict[str, float]:
     """Seconds of a small slice with one thread, and with as many as there are."""
-    threads, scan = torch.get_num_threads(), slice_of(PATCH // _SCALE)
+    threads, scan = torch.get_num_threads(), slab_of(PATCH // _SCALE)
     seconds = {}
     try:
         for count in sorted({1, threads}):

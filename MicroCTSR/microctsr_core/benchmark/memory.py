@@ -16,7 +16,7 @@ import torch
 from ..errors import MicroCTSRError
 from ..io.raw_nrrd import write_raw_nrrd
 from ..volume import Volume
-from .subjects import slice_of
+from .subjects import slab_of
 
 PASSES = (8, 64)
 SLICES = (20, 200)
@@ -26,12 +26,12 @@ _PASSES_PER_SLICE = 2
 
 def memory_growth(device: torch.device) -> dict[str, Any]:
     """Relative growth of peak memory from 8 to 64 passes, and from 20 to 200 slices streamed."""
-    plane = slice_of(_EDGE)
+    slab = slab_of(_EDGE)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for count in SLICES:
-            array = np.repeat(plane.array, count, axis=0)
-            write_raw_nrrd(Volume(array, plane.spacing), work / f"{count}.nrrd")
+            array = np.resize(slab.array, (count, _EDGE, _EDGE))
+            write_raw_nrrd(Volume(array, slab.spacing), work / f"{count}.nrrd")
         by_passes = {n: _peak(work, device, min(SLICES), n) for n in PASSES}
         by_slices = {n: _peak(work, device, n, _PASSES_PER_SLICE) for n in SLICES}
     return {

@@ -13,22 +13,30 @@ from ..model import Model, load_model
 from ..networks import build
 from ..normalisation import calibrate
 from ..sample import sample_volume_path
-from ..volume import Volume
+from ..volume import Box, Volume
 
 PAPER = {"filters": 64, "blocks": 9, "dropout": "channel", "dropout_rate": 0.5}
 """The paper's generator, but for whole channels dropped instead of single values."""
 
 _MIDDLE = 28  # the slice of the cochlea
+_AROUND = 4  # slices above and below it, so that a network sees its neighbours
 _CALIBRATION_EDGE = 48
 
 
-def slice_of(edge: int) -> Volume:
-    """A slice of ``edge`` x ``edge`` voxels of the bundled CT, mirrored where that ends."""
+def slab_of(edge: int) -> Volume:
+    """Some slices of ``edge`` x ``edge`` voxels of the bundled CT, mirrored where that ends."""
     ct = read_volume(sample_volume_path())
-    short = [max(0, edge - length) for length in ct.shape[1:]]
-    plane = np.pad(ct.array[_MIDDLE], [(0, n) for n in short], mode="symmetric")
-    top, left = ((length - edge) // 2 for length in plane.shape)
-    return Volume(plane[None, top : top + edge, left : left + edge], ct.spacing)
+    slices = ct.array[_MIDDLE - _AROUND : _MIDDLE + _AROUND + 1]
+    short = [max(0, edge - length) for length in slices.shape[1:]]
+    slices = np.pad(slices, [(0, 0), *((0, n) for n in short)], mode="symmetric")
+    top, left = ((length - edge) // 2 for length in slices.shape[1:])
+    return Volume(slices[:, top : top + edge, left : left + edge], ct.spacing)
+
+
+def middle_of(slab: Volume) -> Box:
+    """The box of a slab's middle slice, which is what is timed."""
+    middle = slab.shape[0] // 2
+    return (middle, middle + 1), (0, slab.shape[1]), (0, slab.shape[2])
 
 
 def paper_model(dropout_blocks: int | None = None, **arguments: Any) -> Model:
@@ -49,5 +57,5 @@ def paper_model(dropout_blocks: int | None = None, **arguments: Any) -> Model:
         network = build("resnet", **arguments)
     card = copy.deepcopy(load_model().card)
     card |= {"name": "paper-size", "network": {"name": "resnet", "arguments": arguments}}
-    scan = slice_of(_CALIBRATION_EDGE)
-    return calibrate(Model(network, card), [scan], "paper-size", slices=1, device="cpu")
+    scan, model = slab_of(_CALIBRATION_EDGE), Model(network, card)
+    return calibrate(model, [scan], "paper-size", box=middle_of(scan), device="cpu")
