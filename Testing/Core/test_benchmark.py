@@ -1,0 +1,128 @@
+"""The benchmark: that it compares the same work, and that its answer has what others read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from command_line import run
+from microctsr_core import MicroCTSRError
+from microctsr_core.benchmark import (
+    PlainResNet,
+    lines_of,
+    measure,
+    measuring,
+    plain_slice,
+    subjects,
+)
+from microctsr_core.benchmark.memory import memory_growth
+from microctsr_core.inference import Settings, infer
+from microctsr_core.networks import build
+from microctsr_core.networks.resnet import ResNetGenerator
+
+CPU = torch.device("cpu")
+SMALL = {"filters": 4, "blocks": 3}
+
+
+@pytest.fixture(autouse=True)
+def _small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = subjects.paper_model
+    monkeypatch.setattr(measuring, "paper_model", lambda **more: whole(**SMALL, **more))
+
+
+@pytest.fixture(scope="module")
+def answer() -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        whole = subjects.paper_model
+        patch.setattr(measuring, "paper_model", lambda **more: whole(**SMALL, **more))
+        return measure(edge=256, passes=4, device="cpu", memory=False)
+
+
+def test_the_answer_has_the_figures_that_other_programs_read(answer: dict[str, Any]) -> None:
+    for name in ("exact", "adaptive", "default"):
+        assert answer[name]["ratio"] > 0
+    assert 0 < answer["gemm_fraction"] < 10
+    assert json.loads(json.dumps(answer))["exact"]["ratio"] == answer["exact"]["ratio"]
+
+
+def test_ours_is_compared_with_the_same_passes_and_auto_with_a_hundred(
+    answer: dict[str, Any],
+) -> None:
+    assert answer["exact"]["passes"] == {"plain": 4, "ours": 4}
+    for name in ("adaptive", "default"):
+        assert answer[name]["passes"]["plain"] == 100
+        assert 10 <= answer[name]["passes"]["ours"] <= 100
+
+
+def test_ours_gives_what_the_network_gives_on_the_whole_slice(answer: dict[str, Any]) -> None:
+    assert answer["exact"]["mean_error_of_range"] < 1e-4
+    assert answer["exact"]["variance_error_of_range"] < 1e-4
+
+
+def test_sentences_tell_the_errors_and_the_rate(answer: dict[str, Any]) -> None:
+    told = " ".join(lines_of(answer))
+    assert "of the range" in told
+    assert "rate of matrix products" in told
+
+
+def test_the_plain_network_without_dropout_is_ours() -> None:
+    torch.manual_seed(0)
+    network: Any = build("resnet", filters=4, blocks=2, norm="none", dropout_rate=0.5)
+    x = torch.rand(1, 1, 64, 64)
+    plain = PlainResNet(network).eval()
+    torch.testing.assert_close(plain(x), network(x))
+
+
+def test_the_plain_network_drops_whole_channels_when_it_trains() -> None:
+    network = ResNetGenerator(filters=4, blocks=2, norm="none", dropout_rate=0.5)
+    plain = PlainResNet(network).train()
+    sites = [layer for layer in plain.modules() if isinstance(layer, torch.nn.Dropout2d)]
+    assert [site.p for site in sites] == [0.5, 0.5]
+
+
+def test_the_plain_pipeline_is_the_papers_preset_but_for_its_random_masks() -> None:
+    # Without dropout there is nothing random, and both must agree.
+    model = subjects.paper_model(**SMALL, dropout="none")
+    scan = subjects.slab_of(48)
+    settings = Settings(samples=1, preset="paper")
+    plan = measuring.plan_of(scan, model, settings)
+    (ours,) = infer(plan, model, settings, CPU)
+    network: Any = model.network
+    mean, variance = plain_slice(PlainResNet(network), plan.stacks.stack(0)[0], 1, CPU)
+    np.testing.assert_allclose(plan.intensity.inverse(mean), ours.mean, atol=0.5)  # HU
+    assert not variance.any()
+
+
+def test_memory_is_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "microctsr_core.benchmark.memory."
+    monkeypatch.setattr(module + "PASSES", (1, 2))
+    monkeypatch.setattr(module + "SLICES", (2, 3))
+    monkeypatch.setattr(module + "_EDGE", 16)
+    growth = memory_growth(CPU)
+    assert abs(growth["growth_passes"]) < 0.5
+    assert abs(growth["growth_slices"]) < 0.5
+    assert min(growth["peak_bytes"]["slices"].values()) > 50e6
+
+
+@pytest.mark.parametrize(("edge", "passes"), [(128, 4), (260, 4), (256, 1)])
+def test_a_slice_or_passes_that_make_no_sense_are_told(edge: int, passes: int) -> None:
+    with pytest.raises(MicroCTSRError, match=f"not {edge} and {passes}"):
+        measure(edge, passes)
+
+
+def test_the_command_writes_json_and_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("microctsr_core.benchmark.measure", lambda *_: answer)
+    result = run("benchmark", "--json", tmp_path / "speed.json")
+    assert result.exit_code == 0
+    assert "faster" in result.stdout
+    assert json.loads((tmp_path / "speed.json").read_text())["default"] == answer["default"]
+    again = run("benchmark", "--json", tmp_path / "speed.json")
+    assert again.exit_code == 1
+    assert "exists" in again.stderr
