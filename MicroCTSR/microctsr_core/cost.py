@@ -30,7 +30,7 @@ _BYTES = 4
 # The plane at work: its mean and variance, put together and turned into HU in double precision.
 _PLANE_BYTES = 5 * 8
 # What a tile may take for the layers at work.
-_TILE_BYTES = 2e9
+_TILE_BYTES = 3e9
 _TILE_BYTES_ON_CARD = 8e9
 # Double-precision moments of a tile, with the pass that is being added.
 _MOMENTS_BYTES = 6 * 8

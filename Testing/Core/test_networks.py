@@ -245,3 +245,23 @@ def test_what_no_network_can_be_is_refused_by_name(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build(name, **arguments)
+
+
+@pytest.mark.parametrize("masks_of", ["a pass", "single values", "none"])
+@pytest.mark.parametrize("arguments", [{"blocks": 3, "dropout_blocks": 2}, {"antialias": True}])
+def test_strips_of_a_slice_give_what_the_slice_does(
+    arguments: dict, masks_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network("resnet", **arguments)
+    x = stack_for(network, size=52)
+    masks = random_masks(network) if masks_of == "a pass" else None
+    if masks_of == "single values":
+        masks = [torch.rand(1, channels, 13, 13) for channels in network.dropout_channels]
+    whole = network(x, masks)  # strips are for inference alone, and gradients are on here
+    monkeypatch.setattr("microctsr_core.networks.strips._STRIP_BYTES", 3 * 4 * 8 * 13)
+    with torch.inference_mode():
+        encoded = network.encode(x)
+        kept = [each.clone() for each in encoded]
+        torch.testing.assert_close(network.decode(encoded, masks), whole, atol=1e-5, rtol=1e-5)
+        # What is encoded once is not changed by the passes that read it.
+        assert all(torch.equal(each, before) for each, before in zip(encoded, kept, strict=True))

@@ -32,13 +32,29 @@ def kept_channels(mask: Tensor | None) -> Tensor | None:
     return kept if len(kept) else kept.new_zeros(1)
 
 
+def chosen(x: Tensor, kept: Tensor) -> Tensor:
+    """Some channels of features (N, C, H, W), as the last axis in memory, as inference has them."""
+    return x.permute(0, 2, 3, 1)[..., kept].permute(0, 3, 1, 2)
+
+
+def outputs_kept(layer: nn.Conv2d, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of the output channels that are kept; all where ``kept`` is ``None``."""
+    if kept is None:
+        return layer.weight, layer.bias
+    return layer.weight[kept], None if layer.bias is None else layer.bias[kept]
+
+
+def inputs_kept(layer: nn.Conv2d, kept: Tensor, mask: Tensor) -> Tensor:
+    """Weight of the input channels that are kept, times what a mask (C,) says of them."""
+    return layer.weight[:, kept] * mask[kept].reshape(1, -1, 1, 1)
+
+
 def convolved_into(kept: Tensor | None, x: Tensor, layer: nn.Conv2d) -> Tensor:
     """The channels of a convolution that are kept; all where ``kept`` is ``None``."""
     if kept is None:
         convolved: Tensor = layer(x)
         return convolved
-    bias = None if layer.bias is None else layer.bias[kept]
-    return functional.conv2d(x, layer.weight[kept], bias, padding=layer.padding)
+    return functional.conv2d(x, *outputs_kept(layer, kept), padding=layer.padding)
 
 
 def convolved_from(
@@ -58,8 +74,8 @@ def convolved_from(
         convolved: Tensor = layer(pad(masked(hidden, mask)))
         return convolved
     if hidden.shape[1] > len(kept):
-        hidden = hidden[:, kept]
-    weight = layer.weight[:, kept] * mask[kept].reshape(1, -1, 1, 1)
+        hidden = chosen(hidden, kept)
+    weight = inputs_kept(layer, kept, mask)
     return functional.conv2d(pad(hidden), weight, layer.bias, padding=layer.padding)
 
 

@@ -16,7 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import convolved_from, convolved_into, kept_channels
+from .dropout import (
+    chosen,
+    convolved_from,
+    convolved_into,
+    inputs_kept,
+    kept_channels,
+    masked,
+    outputs_kept,
+)
+from .strips import Padded, convolved, in_strips
 
 NORMS = ("instance", "frozen", "batch", "none")
 DROPOUTS = ("channel", "element", "none")
@@ -87,11 +96,41 @@ class ResnetBlock(nn.Module):
         added: Tensor = norm(convolved_from(hidden, convolution, mask, pad))
         return added.add_(x)
 
+    @property
+    def folded(self) -> bool:
+        """Whether no normalisation is left, which knows all channels and whole images."""
+        return isinstance(self.conv_block[2], nn.Identity)
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        # A normalisation knows all channels, unless it is folded into the convolutions.
-        folded = isinstance(self.conv_block[2], nn.Identity)
-        kept = kept_channels(mask) if folded else None
+        kept = kept_channels(mask) if self.folded else None
         return self.after_dropout(x, self.before_dropout(x, kept), mask)
+
+    def run_in_place(
+        self, x: Padded, hidden: Padded, mask: Tensor | None, first_half: Tensor | None = None
+    ) -> None:
+        """What ``forward`` computes, without gradients or normalisations: ``x`` becomes it.
+
+        Args:
+            x: the block's input.
+            hidden: memory for what lies between the convolutions.
+            mask: as in ``forward``.
+            first_half: the result of ``before_dropout``, where it is known already.
+        """
+        first, second = (layer for layer in self.conv_block if isinstance(layer, nn.Conv2d))
+        kept = kept_channels(mask)
+        inner = hidden.hold(first.out_channels if kept is None else len(kept))
+        if first_half is not None:
+            inner.copy_(first_half if kept is None else chosen(first_half, kept))
+        else:
+            for rows, strip in convolved(x.reflected(), *outputs_kept(first, kept)):
+                torch.clamp_min(strip, 0, out=inner[:, :, rows])
+        weight = second.weight
+        if kept is not None and mask is not None:
+            weight = inputs_kept(second, kept, mask)
+        elif mask is not None:
+            inner.copy_(masked(inner, mask))
+        for rows, strip in convolved(hidden.reflected(), weight, second.bias):
+            x.features[:, :, rows].add_(strip)
 
 
 class ResNetGenerator(nn.Module):
@@ -151,6 +190,7 @@ class ResNetGenerator(nn.Module):
         self.output = output
         self.norm = norm
         self.antialias = antialias
+        self._filters = filters
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, filters, 7)]
         layers += [_norm(norm, filters), nn.ReLU(inplace=True)]
         for before, after in pairwise((filters, 2 * filters, 4 * filters)):
@@ -202,8 +242,8 @@ class ResNetGenerator(nn.Module):
         if self.output == "tanh":
             x = 2 * x - 1
         y = self.model[: self._first_block](x)
-        for block in self._encoded_blocks():
-            y = block(y)
+        blocks = self._encoded_blocks()
+        y = self._through(blocks, y, [None] * len(blocks))
         sited = self._sited_blocks()
         return (y, sited[0].before_dropout(y)) if sited else (y,)
 
@@ -211,16 +251,54 @@ class ResNetGenerator(nn.Module):
         """The rest, for one set of masks: -> (N, 1, H, W), multiples of four."""
         y, *hidden = encoded
         sited = self._sited_blocks()
-        chosen: Sequence[Tensor | None] = masks or [None] * len(sited)
-        for number, (block, mask) in enumerate(zip(sited, chosen, strict=True)):
-            y = block.after_dropout(y, hidden[0], mask) if number == 0 else block(y, mask)
-        # Single precision again where features were in half: rounding would show in an image.
-        y = self.model[-1](self.model[self._last_block : -1](y).float()).mean(dim=1, keepdim=True)
+        y = self._through(sited, y, masks or [None] * len(sited), *hidden)
+        y = self._enlarged(y).mean(dim=1, keepdim=True)
         return (y + 1) / 2 if self.output == "tanh" else y
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Slice (N, 1, H, W) in [0, 1] -> slice (N, 1, H, W); H and W multiples of four."""
         return self.decode(self.encode(x), masks)
+
+    def _through(
+        self,
+        blocks: Sequence[ResnetBlock],
+        y: Tensor,
+        masks: Sequence[Tensor | None],
+        first_half: Tensor | None = None,
+    ) -> Tensor:
+        """Blocks one after the other; ``first_half`` is what the first makes ahead of its mask."""
+        one_by_one = not y.is_cuda and all(mask is None or mask.ndim == 1 for mask in masks)
+        if not blocks or not one_by_one or not self._in_strips():
+            for number, (block, mask) in enumerate(zip(blocks, masks, strict=True)):
+                if number == 0 and first_half is not None:
+                    y = block.after_dropout(y, first_half, mask)
+                else:
+                    y = block(y, mask)
+            return y
+        features, hidden = Padded(y), Padded(y)
+        features.features.copy_(y)
+        for number, (block, mask) in enumerate(zip(blocks, masks, strict=True)):
+            block.run_in_place(features, hidden, mask, first_half if number == 0 else None)
+        return features.features
+
+    def _enlarged(self, y: Tensor) -> Tensor:
+        """What follows the blocks."""
+        layers = self.model[self._last_block : -1]
+        if not self._in_strips():
+            return self._ended(layers(y))
+        # Of features on the finest grid, those that blurs make take most.
+        widest = 2 * self._filters if self.antialias else self._filters
+        halo = 3 if self.antialias else 2
+        return self._ended(in_strips(layers, y, halo, scale=4, channels=widest))
+
+    def _ended(self, y: Tensor) -> Tensor:
+        """The last activation: in single precision, for rounding would show in an image."""
+        ended: Tensor = self.model[-1](y.float())
+        return ended
+
+    def _in_strips(self) -> bool:
+        """Whether strips of a slice give what the slice does, and no gradients are wanted."""
+        return self._blocks()[0].folded and not torch.is_grad_enabled()
 
     def _encoded_blocks(self) -> list[ResnetBlock]:
         return self._blocks()[: self._last_block - self._first_block - len(self.dropout_channels)]

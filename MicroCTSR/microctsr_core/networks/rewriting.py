@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_STRIP = 32
-"""Rows that are computed at once, so that what lies between stays in the processor's cache."""
 _WIDE = 7
 """Edge of a kernel from which :class:`OneChannelConvolution` is the faster form: measured for 7."""
 
@@ -34,16 +32,17 @@ def rewrite(network: nn.Module, wide: bool = True) -> None:
 
 
 class OneChannelConvolution(nn.Module):
-    """A wide convolution to one channel as a matrix product, whose rows are shifted and added.
+    """A wide convolution to one channel as one along rows for each row of its kernel, then summed.
 
-    Libraries compute several output channels at once, of which there is only one.
+    Libraries compute 16 output channels at once. Of the whole convolution they would keep one; of
+    this one, as many as the kernel has rows, which are then shifted and added.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
-        channels, self._edge, _ = layer.weight.shape[1:]
-        taps = layer.weight.detach()[0].reshape(channels, -1).t().contiguous()
-        self.register_buffer("taps", taps)
+        # (1, C, rows, columns) -> (rows, C, 1, columns): row r makes output channel r.
+        rows = layer.weight.detach()[0].transpose(0, 1)[:, :, None]
+        self.register_buffer("rows", rows.contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", layer.bias)
         self._padding = int(layer.padding[0])
 
@@ -56,23 +55,12 @@ class OneChannelConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, 1, H + 2·padding - edge + 1, W + 2·padding - edge + 1)."""
-        x = functional.pad(x, (self._padding,) * 4)
-        rows = x.shape[2] - self._edge + 1
-        strips = [
-            self._strip(x[:, :, start : min(start + _STRIP, rows) + self._edge - 1])
-            for start in range(0, rows, _STRIP)
-        ]
-        return torch.cat(strips, 2)
-
-    def _strip(self, x: Tensor) -> Tensor:
-        n, channels, height, width = x.shape
-        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
-        weighted = (self.get_buffer("taps") @ pixels.t()).reshape(-1, n, height, width)
-        rows, columns = height - self._edge + 1, width - self._edge + 1
-        result = x.new_zeros(n, rows, columns)
-        for tap, values in enumerate(weighted):
-            row, column = divmod(tap, self._edge)
-            result += values[:, row : row + rows, column : column + columns]
+        by_row = functional.conv2d(x, self.get_buffer("rows"), padding=self._padding)
+        _, rows, height, _ = by_row.shape
+        height -= rows - 1
+        result = by_row[:, 0, :height]
+        for row in range(1, rows):
+            result = result + by_row[:, row, row : row + height]
         bias = self._buffers["bias"]
         return (result if bias is None else result + bias)[:, None]
 
