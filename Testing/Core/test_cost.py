@@ -63,8 +63,8 @@ def test_pixels_are_those_of_every_plane_and_tile_with_its_halo() -> None:
 def test_a_default_tile_is_13_radii_wide_if_that_fits_into_memory() -> None:
     assert default_tile(PLAIN) == 128  # 13 x 9 = 117, in whole blocks of 32
     assert default_tile(replace(PLAIN, decode_radius=90, layer_bytes=100)) == 1184
-    # 2 GB / 20 kB are 100 000 pixels, 316 x 316, of which 38 are halo.
-    assert default_tile(replace(PLAIN, decode_radius=90)) == 256
+    # 3 GB / 20 kB are 150 000 pixels, 387 x 387, of which 38 are halo.
+    assert default_tile(replace(PLAIN, decode_radius=90)) == 320
     assert default_tile(replace(PLAIN, layer_bytes=1e9)) == 32
 
 
