@@ -52,6 +52,9 @@ def channel_masks(network: Generator, seed: int, pass_number: int) -> list[NDArr
 class ChannelMasks:
     """Channel masks on a device; those of the first passes are kept for the tiles to come.
 
+    They are drawn before the first pass: small arrays that were kept one by one would come to lie
+    between the large ones of the passes, and memory would grow with their number.
+
     Later passes draw theirs anew for every tile: the same numbers, in constant memory.
     """
 
@@ -59,17 +62,17 @@ class ChannelMasks:
         self._network = network
         self._seed = seed
         self._device = device
-        self._drawn: dict[int, list[Tensor]] = {}
+        self._kept = [self._drawn(number) for number in range(_KEPT_PASSES)]
 
     def __call__(self, pass_number: int, region: Region | None = None) -> list[Tensor]:  # noqa: ARG002
         """The masks of one pass, the same for every region."""
-        if pass_number in self._drawn:
-            return self._drawn[pass_number]
-        drawn = channel_masks(self._network, self._seed, pass_number)
-        masks = [torch.from_numpy(mask).to(self._device) for mask in drawn]
         if pass_number < _KEPT_PASSES:
-            self._drawn[pass_number] = masks
-        return masks
+            return self._kept[pass_number]
+        return self._drawn(pass_number)
+
+    def _drawn(self, pass_number: int) -> list[Tensor]:
+        masks = channel_masks(self._network, self._seed, pass_number)
+        return [torch.from_numpy(mask).to(self._device) for mask in masks]
 
 
 class ElementMasks:
