@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from microctsr_core.benchmark import (
 )
 from microctsr_core.benchmark.memory import memory_growth
 from microctsr_core.inference import Settings, infer
+from microctsr_core.masks import channel_masks
 from microctsr_core.networks import build
 from microctsr_core.networks.resnet import ResNetGenerator
 
@@ -78,24 +80,54 @@ def test_the_plain_network_without_dropout_is_ours() -> None:
     torch.testing.assert_close(plain(x), network(x))
 
 
-def test_the_plain_network_drops_whole_channels_when_it_trains() -> None:
-    network = ResNetGenerator(filters=4, blocks=2, norm="none", dropout_rate=0.5)
+@pytest.mark.parametrize(("dropout", "whole"), [("channel", True), ("element", False)])
+def test_the_plain_network_drops_at_its_rate_when_it_trains(dropout: str, whole: bool) -> None:
+    network = ResNetGenerator(filters=16, blocks=2, norm="none", dropout=dropout, dropout_rate=0.3)
     plain = PlainResNet(network).train()
-    sites = [layer for layer in plain.modules() if isinstance(layer, torch.nn.Dropout2d)]
-    assert [site.p for site in sites] == [0.5, 0.5]
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for block in plain.model[10:12]:
+        block.conv_block[4].register_forward_hook(
+            lambda _layer, inputs, output: seen.append((inputs[0].flatten(2), output.flatten(2)))
+        )
+    x = torch.rand(8, 1, 64, 64)
+    with torch.no_grad():
+        assert not torch.equal(plain(x), plain(x))
+    before, after = (torch.cat(each) for each in zip(*seen, strict=True))
+    alive = before > 0  # what is zero by itself tells nothing
+    kept = alive & (after > 0)
+    torch.testing.assert_close(after[kept], before[kept] / 0.7)
+    assert kept.sum().item() / alive.sum().item() == pytest.approx(0.7, abs=0.05)
+    of_channel = kept.sum(dim=2)
+    all_or_none = (of_channel == 0) | (of_channel == alive.sum(dim=2))
+    assert bool(all_or_none.all()) == whole
 
 
-def test_the_plain_pipeline_is_the_papers_preset_but_for_its_random_masks() -> None:
-    # Without dropout there is nothing random, and both must agree.
-    model = subjects.paper_model(**SMALL, dropout="none")
-    scan = subjects.slab_of(48)
-    settings = Settings(samples=1, preset="paper")
-    plan = measuring.plan_of(scan, model, settings)
+def test_the_plain_pipeline_is_the_papers_preset_given_the_same_masks() -> None:
+    model, passes = subjects.paper_model(**SMALL), 3
+    plan = measuring.plan_of(subjects.slab_of(48), model, Settings(preset="paper"))
+    settings = Settings(samples=passes, preset="paper")
     (ours,) = infer(plan, model, settings, CPU)
     network: Any = model.network
-    mean, variance = plain_slice(PlainResNet(network), plan.stacks.stack(0)[0], 1, CPU)
-    np.testing.assert_allclose(plan.intensity.inverse(mean), ours.mean, atol=0.5)  # HU
-    assert not variance.any()
+    plain = with_masks(PlainResNet(network), [channel_masks(network, 0, n) for n in range(passes)])
+    mean, variance = plain_slice(plain, plan.stacks.stack(0)[0], passes, CPU)
+    uncertainty = np.sqrt(variance) * plan.intensity.span
+    assert np.ptp(ours.uncertainty) > 10  # HU
+    # Matching histograms goes by rank, which rounding can change from one pixel to the next.
+    np.testing.assert_allclose(plan.intensity.inverse(mean), ours.mean, atol=4)
+    np.testing.assert_allclose(uncertainty, ours.uncertainty, atol=0.05)
+
+
+def with_masks(plain: PlainResNet, drawn: list[list[np.ndarray]]) -> PlainResNet:
+    """Drop what the masks say, pass by pass, instead of what chance does."""
+    sites = [layer for layer in plain.modules() if isinstance(layer, torch.nn.Dropout2d)]
+    for site, masks in zip(sites, zip(*drawn, strict=True), strict=True):
+        upcoming = itertools.cycle(masks)
+        site.register_forward_hook(
+            lambda _layer, inputs, _output, upcoming=upcoming: (
+                inputs[0] * torch.from_numpy(next(upcoming)).reshape(1, -1, 1, 1)
+            )
+        )
+    return plain
 
 
 def test_memory_is_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

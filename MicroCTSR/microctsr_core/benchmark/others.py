@@ -70,7 +70,9 @@ def _own_loop(network: nn.Module) -> Any:
 def _wrapped(network: nn.Module) -> Any:
     from torch_uncertainty.methods import mc_dropout
 
-    wrapper = mc_dropout(network, _PASSES, on_batch=False, task="pixel_regression").eval()
+    wrapper = mc_dropout(
+        network, _PASSES, on_batch=False, task="pixel_regression", probabilistic=False
+    ).eval()
 
     def passes(batch: Tensor) -> tuple[Tensor, Tensor]:
         samples = wrapper(batch).reshape(_PASSES, *batch.shape)
