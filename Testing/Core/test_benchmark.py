@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,18 +15,23 @@ import pytest
 import torch
 
 from command_line import run
-from microctsr_core import MicroCTSRError
+from microctsr_core import MicroCTSRError, load_model
 from microctsr_core.benchmark import (
     PlainResNet,
+    growth,
     lines_of,
     measure,
     measuring,
+    others,
     plain_slice,
     subjects,
+    timing,
 )
-from microctsr_core.benchmark.memory import memory_growth
+from microctsr_core.benchmark.memory import memory_growth, watched_memory
+from microctsr_core.benchmark.stages import Stages
 from microctsr_core.inference import Settings, infer
 from microctsr_core.masks import channel_masks
+from microctsr_core.memory import peak_memory_bytes, resident_memory_bytes
 from microctsr_core.networks import build
 from microctsr_core.networks.resnet import ResNetGenerator
 
@@ -42,6 +50,9 @@ def answer() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         whole = subjects.paper_model
         patch.setattr(measuring, "paper_model", lambda **more: whole(**SMALL, **more))
+        patch.setattr(timing, "_GEMM_EDGE", 512)
+        patch.setattr(growth, "_PASSES", (1, 2))
+        patch.setattr(growth, "_SLICES", (1, 2))
         return measure(edge=256, passes=4, device="cpu", memory=False)
 
 
@@ -66,10 +77,47 @@ def test_ours_gives_what_the_network_gives_on_the_whole_slice(answer: dict[str, 
     assert answer["exact"]["variance_error_of_range"] < 1e-4
 
 
+def test_growth_is_told_by_passes_slices_and_cores(answer: dict[str, Any]) -> None:
+    by = answer["growth"]
+    assert list(by["passes"]) == list(by["slices"]) == ["1", "2"]
+    assert list(by["cores"])[-1] == str(torch.get_num_threads())
+    assert "1" in by["cores"]
+
+
+def test_the_memory_that_each_way_held_is_told(answer: dict[str, Any]) -> None:
+    for name in ("exact", "adaptive", "default", "plain"):
+        assert 50e6 < answer[name]["peak_memory_bytes"] <= peak_memory_bytes()
+
+
+def test_memory_is_watched_while_a_block_runs() -> None:
+    with watched_memory(CPU) as peak:
+        block = np.ones(30_000_000)
+        time.sleep(0.1)
+    before = resident_memory_bytes() - block.nbytes
+    del block
+    assert peak.bytes > before + 200e6
+
+
+def test_the_papers_network_runs_on_the_whole_slice_and_others_in_their_own_tiles() -> None:
+    scan = subjects.slab_of(48)
+    assert timing.whole_tile(scan, subjects.paper_model(**SMALL)) == 8 * 48
+    assert timing.whole_tile(scan, load_model()) is None
+
+
 def test_sentences_tell_the_errors_and_the_rate(answer: dict[str, Any]) -> None:
     told = " ".join(lines_of(answer))
     assert "of the range" in told
     assert "rate of matrix products" in told
+    assert "seconds by slices" in told
+
+
+def test_stages_are_told_as_parts_of_the_whole() -> None:
+    told: list[tuple[float, str]] = []
+    stages = Stages({"first": 1, "second": 3}, lambda *each: told.append(each))
+    stages.begin("first")
+    stages.begin("second")(0.5, "words of its own")
+    stages.end()
+    assert told == [(0, "first"), (0.25, "second"), (0.625, "second"), (1, "Done")]
 
 
 def test_the_plain_network_without_dropout_is_ours() -> None:
@@ -104,7 +152,7 @@ def test_the_plain_network_drops_at_its_rate_when_it_trains(dropout: str, whole:
 
 def test_the_plain_pipeline_is_the_papers_preset_given_the_same_masks() -> None:
     model, passes = subjects.paper_model(**SMALL), 3
-    plan = measuring.plan_of(subjects.slab_of(48), model, Settings(preset="paper"))
+    plan = timing.plan_of(subjects.slab_of(48), model, Settings(preset="paper"))
     settings = Settings(samples=passes, preset="paper")
     (ours,) = infer(plan, model, settings, CPU)
     network: Any = model.network
@@ -128,6 +176,41 @@ def with_masks(plain: PlainResNet, drawn: list[list[np.ndarray]]) -> PlainResNet
             )
         )
     return plain
+
+
+def test_torch_uncertaintys_wrapper_is_asked_for_passes_of_a_plain_regression(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a stand-in: the package itself needs torchvision, which not every PyTorch has."""
+
+    def mc_dropout(
+        core_model: torch.nn.Module,
+        num_estimators: int,
+        last_layer: bool = False,
+        on_batch: bool = True,
+        task: str = "classification",
+        probabilistic: bool | None = None,
+    ) -> torch.nn.Module:
+        assert (last_layer, on_batch, task, probabilistic) == (
+            False,
+            False,
+            "pixel_regression",
+            False,
+        )
+
+        class Wrapper(torch.nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return torch.cat([core_model(x) + n for n in range(num_estimators)])
+
+        return Wrapper()
+
+    methods = SimpleNamespace(mc_dropout=mc_dropout)
+    monkeypatch.setitem(sys.modules, "torch_uncertainty", SimpleNamespace(methods=methods))
+    monkeypatch.setitem(sys.modules, "torch_uncertainty.methods", methods)
+    x = torch.rand(3, 1, 8, 8)
+    mean, variance = others.passes_by_wrapper(torch.nn.Identity())(x)
+    torch.testing.assert_close(mean, x + 0.5)  # passes that differ by 1
+    torch.testing.assert_close(variance, torch.full_like(x, 0.25))
 
 
 def test_memory_is_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
