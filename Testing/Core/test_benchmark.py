@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,17 +15,23 @@ import pytest
 import torch
 
 from command_line import run
-from microctsr_core import MicroCTSRError
+from microctsr_core import MicroCTSRError, load_model
 from microctsr_core.benchmark import (
     PlainResNet,
+    growth,
     lines_of,
     measure,
     measuring,
+    others,
     plain_slice,
     subjects,
+    timing,
 )
-from microctsr_core.benchmark.memory import memory_growth
+from microctsr_core.benchmark.memory import memory_growth, watched_memory
+from microctsr_core.benchmark.stages import Stages
 from microctsr_core.inference import Settings, infer
+from microctsr_core.masks import channel_masks
+from microctsr_core.memory import peak_memory_bytes, resident_memory_bytes
 from microctsr_core.networks import build
 from microctsr_core.networks.resnet import ResNetGenerator
 
@@ -40,6 +50,9 @@ def answer() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         whole = subjects.paper_model
         patch.setattr(measuring, "paper_model", lambda **more: whole(**SMALL, **more))
+        patch.setattr(timing, "_GEMM_EDGE", 512)
+        patch.setattr(growth, "_PASSES", (1, 2))
+        patch.setattr(growth, "_SLICES", (1, 2))
         return measure(edge=256, passes=4, device="cpu", memory=False)
 
 
@@ -64,10 +77,47 @@ def test_ours_gives_what_the_network_gives_on_the_whole_slice(answer: dict[str, 
     assert answer["exact"]["variance_error_of_range"] < 1e-4
 
 
+def test_growth_is_told_by_passes_slices_and_cores(answer: dict[str, Any]) -> None:
+    by = answer["growth"]
+    assert list(by["passes"]) == list(by["slices"]) == ["1", "2"]
+    assert list(by["cores"])[-1] == str(torch.get_num_threads())
+    assert "1" in by["cores"]
+
+
+def test_the_memory_that_each_way_held_is_told(answer: dict[str, Any]) -> None:
+    for name in ("exact", "adaptive", "default", "plain"):
+        assert 50e6 < answer[name]["peak_memory_bytes"] <= peak_memory_bytes()
+
+
+def test_memory_is_watched_while_a_block_runs() -> None:
+    with watched_memory(CPU) as peak:
+        block = np.ones(30_000_000)
+        time.sleep(0.1)
+    before = resident_memory_bytes() - block.nbytes
+    del block
+    assert peak.bytes > before + 200e6
+
+
+def test_the_papers_network_runs_on_the_whole_slice_and_others_in_their_own_tiles() -> None:
+    scan = subjects.slab_of(48)
+    assert timing.whole_tile(scan, subjects.paper_model(**SMALL)) == 8 * 48
+    assert timing.whole_tile(scan, load_model()) is None
+
+
 def test_sentences_tell_the_errors_and_the_rate(answer: dict[str, Any]) -> None:
     told = " ".join(lines_of(answer))
     assert "of the range" in told
     assert "rate of matrix products" in told
+    assert "seconds by slices" in told
+
+
+def test_stages_are_told_as_parts_of_the_whole() -> None:
+    told: list[tuple[float, str]] = []
+    stages = Stages({"first": 1, "second": 3}, lambda *each: told.append(each))
+    stages.begin("first")
+    stages.begin("second")(0.5, "words of its own")
+    stages.end()
+    assert told == [(0, "first"), (0.25, "second"), (0.625, "second"), (1, "Done")]
 
 
 def test_the_plain_network_without_dropout_is_ours() -> None:
@@ -78,24 +128,89 @@ def test_the_plain_network_without_dropout_is_ours() -> None:
     torch.testing.assert_close(plain(x), network(x))
 
 
-def test_the_plain_network_drops_whole_channels_when_it_trains() -> None:
-    network = ResNetGenerator(filters=4, blocks=2, norm="none", dropout_rate=0.5)
+@pytest.mark.parametrize(("dropout", "whole"), [("channel", True), ("element", False)])
+def test_the_plain_network_drops_at_its_rate_when_it_trains(dropout: str, whole: bool) -> None:
+    network = ResNetGenerator(filters=16, blocks=2, norm="none", dropout=dropout, dropout_rate=0.3)
     plain = PlainResNet(network).train()
-    sites = [layer for layer in plain.modules() if isinstance(layer, torch.nn.Dropout2d)]
-    assert [site.p for site in sites] == [0.5, 0.5]
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for block in plain.model[10:12]:
+        block.conv_block[4].register_forward_hook(
+            lambda _layer, inputs, output: seen.append((inputs[0].flatten(2), output.flatten(2)))
+        )
+    x = torch.rand(8, 1, 64, 64)
+    with torch.no_grad():
+        assert not torch.equal(plain(x), plain(x))
+    before, after = (torch.cat(each) for each in zip(*seen, strict=True))
+    alive = before > 0  # what is zero by itself tells nothing
+    kept = alive & (after > 0)
+    torch.testing.assert_close(after[kept], before[kept] / 0.7)
+    assert kept.sum().item() / alive.sum().item() == pytest.approx(0.7, abs=0.05)
+    of_channel = kept.sum(dim=2)
+    all_or_none = (of_channel == 0) | (of_channel == alive.sum(dim=2))
+    assert bool(all_or_none.all()) == whole
 
 
-def test_the_plain_pipeline_is_the_papers_preset_but_for_its_random_masks() -> None:
-    # Without dropout there is nothing random, and both must agree.
-    model = subjects.paper_model(**SMALL, dropout="none")
-    scan = subjects.slab_of(48)
-    settings = Settings(samples=1, preset="paper")
-    plan = measuring.plan_of(scan, model, settings)
+def test_the_plain_pipeline_is_the_papers_preset_given_the_same_masks() -> None:
+    model, passes = subjects.paper_model(**SMALL), 3
+    plan = timing.plan_of(subjects.slab_of(48), model, Settings(preset="paper"))
+    settings = Settings(samples=passes, preset="paper")
     (ours,) = infer(plan, model, settings, CPU)
     network: Any = model.network
-    mean, variance = plain_slice(PlainResNet(network), plan.stacks.stack(0)[0], 1, CPU)
-    np.testing.assert_allclose(plan.intensity.inverse(mean), ours.mean, atol=0.5)  # HU
-    assert not variance.any()
+    plain = with_masks(PlainResNet(network), [channel_masks(network, 0, n) for n in range(passes)])
+    mean, variance = plain_slice(plain, plan.stacks.stack(0)[0], passes, CPU)
+    uncertainty = np.sqrt(variance) * plan.intensity.span
+    assert np.ptp(ours.uncertainty) > 10  # HU
+    # Matching histograms goes by rank, which rounding can change from one pixel to the next.
+    np.testing.assert_allclose(plan.intensity.inverse(mean), ours.mean, atol=4)
+    np.testing.assert_allclose(uncertainty, ours.uncertainty, atol=0.05)
+
+
+def with_masks(plain: PlainResNet, drawn: list[list[np.ndarray]]) -> PlainResNet:
+    """Drop what the masks say, pass by pass, instead of what chance does."""
+    sites = [layer for layer in plain.modules() if isinstance(layer, torch.nn.Dropout2d)]
+    for site, masks in zip(sites, zip(*drawn, strict=True), strict=True):
+        upcoming = itertools.cycle(masks)
+        site.register_forward_hook(
+            lambda _layer, inputs, _output, upcoming=upcoming: (
+                inputs[0] * torch.from_numpy(next(upcoming)).reshape(1, -1, 1, 1)
+            )
+        )
+    return plain
+
+
+def test_torch_uncertaintys_wrapper_is_asked_for_passes_of_a_plain_regression(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a stand-in: the package itself needs torchvision, which not every PyTorch has."""
+
+    def mc_dropout(
+        core_model: torch.nn.Module,
+        num_estimators: int,
+        last_layer: bool = False,
+        on_batch: bool = True,
+        task: str = "classification",
+        probabilistic: bool | None = None,
+    ) -> torch.nn.Module:
+        assert (last_layer, on_batch, task, probabilistic) == (
+            False,
+            False,
+            "pixel_regression",
+            False,
+        )
+
+        class Wrapper(torch.nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return torch.cat([core_model(x) + n for n in range(num_estimators)])
+
+        return Wrapper()
+
+    methods = SimpleNamespace(mc_dropout=mc_dropout)
+    monkeypatch.setitem(sys.modules, "torch_uncertainty", SimpleNamespace(methods=methods))
+    monkeypatch.setitem(sys.modules, "torch_uncertainty.methods", methods)
+    x = torch.rand(3, 1, 8, 8)
+    mean, variance = others.passes_by_wrapper(torch.nn.Identity())(x)
+    torch.testing.assert_close(mean, x + 0.5)  # passes that differ by 1
+    torch.testing.assert_close(variance, torch.full_like(x, 0.25))
 
 
 def test_memory_is_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

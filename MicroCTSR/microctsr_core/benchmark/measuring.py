@@ -6,48 +6,40 @@ a few patches and passes, since all of its patches and passes cost the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import MicroCTSRError
-from ..inference import PAPER_PASSES, Inferred, Plan, Settings, infer, plan_work
+from ..inference import PAPER_PASSES, Progress
 from ..masks import channel_masks
 from ..model import Model, load_model
-from ..posterior import Samples
-from ..reconstruction import PATCH, matched_to_input, patches, smoothed
+from ..reconstruction import PATCH
 from ..resources import resolve_device
-from ..speed import device_name, now
-from ..tiles import relative
+from ..speed import device_name
 from ..volume import Volume
+from .growth import growth
 from .memory import memory_growth
 from .others import other_ways
-from .plain import BATCH, PlainResNet, as_batch, plain_passes, region_of_plane
-from .subjects import middle_of, paper_model, slab_of
+from .plain import PlainResNet
+from .stages import Stages
+from .subjects import paper_model, slab_of
+from .timing import Plain, Timed, gemm_rate, plain_seconds, plan_of, timed
 
-Progress: TypeAlias = Callable[[float, str], None]
-
-_GEMM_EDGE = 2048
-_REPEATS = 5
-_FEW_PASSES = 4  # for the comparison with a whole slice, and for the growth with passes
-_TIMED_PASSES = 2  # of the plain pipeline
+_FEW_PASSES = 4  # of the comparison with a whole slice
 _SCALE = 8
-
-
-@dataclass(frozen=True)
-class Timed:
-    """A slice, how long it took, and the floating-point operations of its convolutions."""
-
-    plane: Inferred
-    plan: Plan
-    seconds: float
-    operations: int
+_GEMM = "Matrix products"
+_NETWORKS = "The paper's network, calibrated"
+_PLAIN = "The paper's pipeline, patch by patch"
+_EXACT = "The same network, as many passes"
+_WHOLE = "The same network on the whole slice at once, to compare"
+_ADAPTIVE = "Dropout in three blocks, as many passes as needed"
+_DEFAULT = "The bundled model"
+_OTHERS = "The paper's pipeline in other hands"
+_GROWTH = "More passes, more slices, more cores"
+_MEMORY = "Memory of longer runs"
 
 
 def measure(
@@ -64,7 +56,7 @@ def measure(
         passes: of the comparison at the same number of passes.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         progress: called with the fraction done and a message.
-        memory: whether peak memory is measured too, in processes of its own.
+        memory: whether the growth of peak memory is measured too, in processes of its own.
 
     Returns:
         Plain values that JSON can hold. ``exact``: same weights, same passes, mean and variance
@@ -80,27 +72,39 @@ def measure(
             f"The benchmark takes a slice of {PATCH} pixels or more, a multiple of {_SCALE}, and "
             f"2 passes or more, not {edge} and {passes}."
         )
-    target, tell = resolve_device(device), progress or (lambda _fraction, _message: None)
-    scan = slab_of(edge // _SCALE)
-    tell(0.0, "Matrix products")
+    target, scan = resolve_device(device), slab_of(edge // _SCALE)
+    stages = Stages(_costs(edge, passes, memory), progress)
+    stages.begin(_GEMM)
     rate = gemm_rate(target)
-    tell(0.02, "The paper's network, calibrated")
-    every, last = paper_model(), paper_model(dropout_blocks=3)
-    tell(0.06, "The paper's pipeline, patch by patch")
+    stages.begin(_NETWORKS)
+    every, last, bundled = paper_model(), paper_model(dropout_blocks=3), load_model()
+    stages.begin(_PLAIN)
     plane = plan_of(scan, every).stacks.stack(0)[0]
     plain = plain_seconds(every, plane, target)
-    tell(0.15, f"The same network, {passes} passes")
-    exact = _exact(scan, every, passes, plain, rate, target, tell)
-    tell(0.55, "Dropout in three blocks, as many passes as needed")
-    adaptive = _against(timed(scan, last, "auto", target), plain_seconds(last, plane, target))
-    tell(0.8, "The bundled model")
-    timed(scan, load_model(), "auto", target)  # the first run also fills caches
-    default = _against(timed(scan, load_model(), "auto", target), plain)
-    tell(0.82, "The paper's pipeline in other hands")
-    others = other_ways(PlainResNet(_resnet(every)).to(target), plane, target, plain.windows)
+    _warm_up(scan, every, target)
+    many = timed(scan, every, passes, target, progress=stages.begin(_EXACT))
+    # Before and after, since a computer is not as fast at all times; the faster counts.
+    plain = min(plain, plain_seconds(every, plane, target), key=lambda each: each.per_pass)
+    rate = max(rate, gemm_rate(target))
+    stages.begin(_WHOLE)
+    exact = {
+        **_compared(many, plain, passes),
+        "gemm_fraction": many.operations / many.seconds / rate,
+        **_errors(scan, every, target),
+    }
+    told = stages.begin(_ADAPTIVE)
+    _warm_up(scan, last, target)
+    adaptive = _compared(timed(scan, last, "auto", target, progress=told), plain, PAPER_PASSES)
+    stages.begin(_DEFAULT)
+    timed(scan, bundled, "auto", target)  # the first run also fills caches
+    default = _compared(timed(scan, bundled, "auto", target), plain, PAPER_PASSES)
+    stages.begin(_OTHERS)
+    network: Any = every.network
+    others = other_ways(PlainResNet(network).to(target), plane, target, plain.windows)
     answer = {
         "device": device_name(target),
         "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
         "slice": [edge, edge],
         "gemm_gflops": rate / 1e9,
         "gemm_fraction": exact["gemm_fraction"],
@@ -109,103 +113,20 @@ def measure(
         "default": default,
         "others": others,
         "plain": plain.told(),
+        "growth": growth(scan, bundled, target, stages.begin(_GROWTH)),
     }
-    if target.type == "cpu":
-        tell(0.88, "With one core")
-        answer["cores"] = _growth_with_cores(every, target)
     if memory:
-        tell(0.92, "Memory")
-        answer["memory"] = memory_growth(target)
-    tell(1.0, "Done")
+        answer["memory"] = memory_growth(target, stages.begin(_MEMORY))
+    stages.end()
     return answer
-
-
-@dataclass(frozen=True)
-class Plain:
-    """What the plain pipeline costs, from a few patches and passes.
-
-    Args:
-        windows: patches of the slice.
-        per_pass: seconds of one pass over one patch.
-        per_patch: seconds of what else is done with a patch.
-        per_slice: seconds of what is done once.
-    """
-
-    windows: int
-    per_pass: float
-    per_patch: float
-    per_slice: float
-
-    def seconds(self, passes: int) -> float:
-        """Of a whole slice."""
-        return self.windows * (passes * self.per_pass + self.per_patch) + self.per_slice
-
-    def told(self) -> dict[str, Any]:
-        """For the answer: what was measured, and how the rest follows."""
-        return {
-            "patches": self.windows,
-            "seconds_per_patch_and_pass": self.per_pass,
-            "measured": f"{_TIMED_PASSES} passes over {BATCH} patches of {PATCH} x {PATCH}; a "
-            f"slice is scaled from that by its patches and passes",
-        }
-
-
-def gemm_rate(device: torch.device) -> float:
-    """Floating-point operations per second of a large single-precision matrix product."""
-    one, other = (torch.randn(_GEMM_EDGE, _GEMM_EDGE, device=device) for _ in range(2))
-    torch.mm(one, other)
-    times = []
-    for _ in range(_REPEATS):
-        start = now(device)
-        torch.mm(one, other)
-        times.append(now(device) - start)
-    return 2 * _GEMM_EDGE**3 / float(np.median(times))
-
-
-def plan_of(scan: Volume, model: Model, settings: Settings | None = None) -> Plan:
-    """The work for the middle slice of a scan."""
-    return plan_work(scan, model, middle_of(scan), settings or Settings())
-
-
-def timed(scan: Volume, model: Model, samples: Samples, device: torch.device) -> Timed:
-    """Super-resolve the middle slice of a scan, counting what its convolutions compute."""
-    settings = Settings(samples=samples)
-    counter = FlopCounterMode(display=False)
-    start = now(device)
-    plan = plan_of(scan, model, settings)
-    with counter:
-        (plane,) = infer(plan, model, settings, device)
-    return Timed(plane, plan, now(device) - start, counter.get_total_flops())
-
-
-def plain_seconds(model: Model, plane: NDArray[np.float32], device: torch.device) -> Plain:
-    """Time the plain pipeline on a few patches of an interpolated slice."""
-    network: nn.Module = PlainResNet(_resnet(model)).to(device)
-    region = region_of_plane(plane)
-    tiles = patches(region)
-    few = [plane[relative(tile.read, region)] for tile in tiles[:BATCH]]
-    batch = as_batch(few, device)
-    plain_passes(network, batch, 1)
-    start = now(device)
-    mean, _ = plain_passes(network, batch, _TIMED_PASSES)
-    between = now(device)
-    for generated, patch in zip(mean[:, 0].cpu().numpy(), few, strict=True):
-        matched_to_input(generated, patch)
-    matched = now(device)
-    smoothed(plane)
-    return Plain(
-        len(tiles),
-        (between - start) / (_TIMED_PASSES * len(few)),
-        (matched - between) / len(few),
-        now(device) - matched,
-    )
 
 
 def whole_slice(
     model: Model, plane: NDArray[np.float32], passes: int, device: torch.device
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance by the network as it is, on the whole slice, with the same masks."""
-    network = _resnet(model).to(device)
+    network: Any = model.network
+    network.to(device)
     x = torch.from_numpy(plane)[None, None].to(device)
     drawn = []
     with torch.inference_mode():
@@ -218,59 +139,47 @@ def whole_slice(
     return np.mean(drawn, axis=0), np.var(drawn, axis=0)
 
 
-def _exact(
-    scan: Volume,
-    model: Model,
-    passes: int,
-    plain: Plain,
-    rate: float,
-    device: torch.device,
-    tell: Progress,
-) -> dict[str, Any]:
-    many = timed(scan, model, passes, device)
-    tell(0.35, "The same network on the whole slice at once, to compare")
+def _errors(scan: Volume, model: Model, device: torch.device) -> dict[str, float]:
+    """How far mean and variance of a few passes are from those of the whole slice at once."""
     few = timed(scan, model, _FEW_PASSES, device)
     expected = whole_slice(model, few.plan.stacks.stack(0)[0], _FEW_PASSES, device)
-    intensity = few.plan.intensity
-    found = intensity.forward(few.plane.mean), (few.plane.uncertainty / intensity.span) ** 2
-    errors = [
+    (plane,), intensity = few.planes, few.plan.intensity
+    found = intensity.forward(plane.mean), (plane.uncertainty / intensity.span) ** 2
+    mean, variance = (
         float(np.abs(ours - theirs).max() / np.ptp(theirs))
         for ours, theirs in zip(found, expected, strict=True)
-    ]
+    )
+    return {"mean_error_of_range": mean, "variance_error_of_range": variance}
+
+
+def _compared(ours: Timed, plain: Plain, passes: int) -> dict[str, Any]:
+    seconds = plain.seconds(passes)
     return {
-        **_compared(many, plain.seconds(passes), passes),
-        "gemm_fraction": many.operations / many.seconds / rate,
-        "mean_error_of_range": errors[0],
-        "variance_error_of_range": errors[1],
-        "seconds_by_passes": {_FEW_PASSES: few.seconds, passes: many.seconds},
+        "ratio": seconds / ours.seconds,
+        "seconds_per_slice": {"plain": seconds, "ours": ours.seconds},
+        "passes": {"plain": passes, "ours": ours.passes},
+        "peak_memory_bytes": ours.peak_bytes,
     }
 
 
-def _against(ours: Timed, plain: Plain) -> dict[str, Any]:
-    return _compared(ours, plain.seconds(PAPER_PASSES), PAPER_PASSES)
+def _warm_up(scan: Volume, model: Model, device: torch.device) -> None:
+    """On a graphics card, the first run also loads and chooses its programs."""
+    if device.type == "cuda":
+        timed(scan, model, "auto", device)
 
 
-def _compared(ours: Timed, plain_seconds: float, plain_passes: int) -> dict[str, Any]:
+def _costs(edge: int, passes: int, memory: bool) -> dict[str, float]:
+    """About how long each stage takes, in seconds of two processor cores."""
+    area = (edge / 1024) ** 2
     return {
-        "ratio": plain_seconds / ours.seconds,
-        "seconds_per_slice": {"plain": plain_seconds, "ours": ours.seconds},
-        "passes": {"plain": plain_passes, "ours": ours.plane.passes},
+        _GEMM: 4.0,
+        _NETWORKS: 6.0,
+        _PLAIN: 9.0,
+        _EXACT: 4.2 * area * (passes + 1) + 12.0,
+        _WHOLE: 55.0 * area,
+        _ADAPTIVE: 50.0 * area,
+        _DEFAULT: 9.0 * area,
+        _OTHERS: 10.0,
+        _GROWTH: 30.0 * area,
+        **({_MEMORY: 80.0} if memory else {}),
     }
-
-
-def _growth_with_cores(model: Model, device: torch.device) -> dict[str, float]:
-    """Seconds of a small slice with one thread, and with as many as there are."""
-    threads, scan = torch.get_num_threads(), slab_of(PATCH // _SCALE)
-    seconds = {}
-    try:
-        for count in sorted({1, threads}):
-            torch.set_num_threads(count)
-            timed(scan, model, _TIMED_PASSES, device)
-            seconds[str(count)] = timed(scan, model, _FEW_PASSES, device).seconds
-    finally:
-        torch.set_num_threads(threads)
-    return seconds
-
-
-def _resnet(model: Model) -> Any:
-    return model.network

@@ -1,4 +1,4 @@
-"""How much peak memory grows with passes and with slices: each run is a process of its own."""
+"""Peak memory: of a part of this process, and how it grows from one process to another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,9 @@ import numpy as np
 import torch
 
 from ..errors import MicroCTSRError
+from ..inference import Progress
 from ..io.raw_nrrd import write_raw_nrrd
+from ..memory import resident_memory_bytes
 from ..volume import Volume
 from .subjects import slab_of
 
@@ -22,10 +27,47 @@ PASSES = (8, 64)
 SLICES = (20, 200)
 _EDGE = 64
 _PASSES_PER_SLICE = 2
+_SECONDS_BETWEEN_LOOKS = 0.005
 
 
-def memory_growth(device: torch.device) -> dict[str, Any]:
+class Peak:
+    """The most memory held while a block ran, in bytes: of the process, or of a graphics card."""
+
+    bytes = 0
+
+
+@contextmanager
+def watched_memory(device: torch.device) -> Iterator[Peak]:
+    """Watch memory while a block runs; the answer is there when it has ended.
+
+    Of the processor's memory, that is what the process holds in all, PyTorch with it.
+    """
+    peak = Peak()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        yield peak
+        peak.bytes = torch.cuda.max_memory_allocated(device)
+        return
+    ended = threading.Event()
+
+    def look() -> None:
+        while True:
+            peak.bytes = max(peak.bytes, resident_memory_bytes())
+            if ended.wait(_SECONDS_BETWEEN_LOOKS):
+                return
+
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        watch.join()
+
+
+def memory_growth(device: torch.device, progress: Progress | None = None) -> dict[str, Any]:
     """Relative growth of peak memory from 8 to 64 passes, and from 20 to 200 slices streamed."""
+    tell = progress or (lambda _fraction, _message: None)
     slab = slab_of(_EDGE)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -33,6 +75,7 @@ def memory_growth(device: torch.device) -> dict[str, Any]:
             array = np.resize(slab.array, (count, _EDGE, _EDGE))
             write_raw_nrrd(Volume(array, slab.spacing), work / f"{count}.nrrd")
         by_passes = {n: _peak(work, device, min(SLICES), n) for n in PASSES}
+        tell(0.5, "")
         by_slices = {n: _peak(work, device, n, _PASSES_PER_SLICE) for n in SLICES}
     return {
         "growth_passes": by_passes[PASSES[1]] / by_passes[PASSES[0]] - 1,

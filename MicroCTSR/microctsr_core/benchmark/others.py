@@ -41,7 +41,7 @@ def other_ways(
     answer: dict[str, Any] = {}
     for name, make in (
         ("MONAI sliding windows", _own_loop),
-        ("MONAI sliding windows, Torch-Uncertainty", _wrapped),
+        ("MONAI sliding windows, Torch-Uncertainty", passes_by_wrapper),
     ):
         seen = 0
         try:
@@ -67,10 +67,13 @@ def _own_loop(network: nn.Module) -> Any:
     return lambda batch: plain_passes(network, batch, _PASSES)
 
 
-def _wrapped(network: nn.Module) -> Any:
+def passes_by_wrapper(network: nn.Module) -> Any:
+    """Mean and variance of a batch, from Torch-Uncertainty's wrapper of a network."""
     from torch_uncertainty.methods import mc_dropout
 
-    wrapper = mc_dropout(network, _PASSES, on_batch=False, task="pixel_regression").eval()
+    wrapper = mc_dropout(
+        network, _PASSES, on_batch=False, task="pixel_regression", probabilistic=False
+    ).eval()
 
     def passes(batch: Tensor) -> tuple[Tensor, Tensor]:
         samples = wrapper(batch).reshape(_PASSES, *batch.shape)

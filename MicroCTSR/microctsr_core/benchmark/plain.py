@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..networks.resnet import DropoutSite, ResNetGenerator
+from ..networks.resnet import DropoutSite, ResnetBlock, ResNetGenerator
 from ..reconstruction import PatchAverage, matched_to_input, patches, smoothed
 from ..tiles import Region, relative
 
@@ -29,16 +29,35 @@ class PlainResNet(nn.Module):
     def __init__(self, network: ResNetGenerator) -> None:
         super().__init__()
         self.tanh = network.output == "tanh"
-        self.model = copy.deepcopy(network.model)
-        for module in self.model.modules():
-            if isinstance(module, nn.Sequential):
-                for name, layer in list(module.named_children()):
-                    if isinstance(layer, DropoutSite):
-                        setattr(module, name, nn.Dropout2d(network.dropout_rate))
+        dropout = nn.Dropout if network.dropout == "element" else nn.Dropout2d
+        self.model = nn.Sequential(
+            *(
+                PlainBlock(layer, dropout(network.dropout_rate))
+                if isinstance(layer, ResnetBlock)
+                else copy.deepcopy(layer)
+                for layer in network.model
+            )
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.model(2 * x - 1 if self.tanh else x)
         return (y + 1) / 2 if self.tanh else y
+
+
+class PlainBlock(nn.Module):
+    """A residual block whose layers run one after the other, dropout between the convolutions."""
+
+    def __init__(self, block: ResnetBlock, dropout: nn.Module) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            *(
+                dropout if isinstance(layer, DropoutSite) else copy.deepcopy(layer)
+                for layer in block.conv_block
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
 
 
 def plain_passes(network: nn.Module, batch: Tensor, passes: int) -> tuple[Tensor, Tensor]:

@@ -19,12 +19,14 @@ def table_of(answer: Mapping[str, Any]) -> Any:
     edge = " x ".join(map(str, answer["slice"]))
     caption = (
         f"{answer['device']}, {answer['threads']} threads, matrix products at "
-        f"{answer['gemm_gflops']:.0f} GFLOP/s. The paper's pipeline: {answer['plain']['measured']}."
+        f"{answer['gemm_gflops']:.0f} GFLOP/s. MB: the most memory that MicroCTSR held. "
+        f"The paper's pipeline: {answer['plain']['measured']}."
     )
     table = Table(title=f"One slice of {edge}, {answer['plain']['patches']} patches")
     table.caption = caption
     table.add_column("")
-    for heading in ("paper's pipeline, s", "passes", "MicroCTSR, s", "passes", "times faster"):
+    headings = ("paper's pipeline, s", "passes", "MicroCTSR, s", "passes", "times faster", "MB")
+    for heading in headings:
         table.add_column(heading, justify="right")
     for name, what in _WHAT.items():
         found = answer[name]
@@ -36,11 +38,12 @@ def table_of(answer: Mapping[str, Any]) -> Any:
             f"{seconds['ours']:.2f}",
             f"{passes['ours']:.1f}",
             f"{found['ratio']:.1f}",
+            f"{found['peak_memory_bytes'] / 1e6:.0f}",
         )
     for name, found in answer["others"].items():
         told = found.get("not_run")
         time = f"not run: {told}" if told else f"{found['seconds_per_slice']:.1f}"
-        table.add_row(name, time, "100", "", "", "")
+        table.add_row(name, time, "100")
     return table
 
 
@@ -55,8 +58,9 @@ def lines_of(answer: Mapping[str, Any]) -> Iterator[str]:
         f"The whole posterior loop ran at {answer['gemm_fraction']:.0%} of the rate of matrix "
         f"products."
     )
-    for count, seconds in answer.get("cores", {}).items():
-        yield f"A small slice with {count} threads: {seconds:.2f} s."
+    for what, by_count in answer["growth"].items():
+        told = ", ".join(f"{count}: {seconds:.2f}" for count, seconds in by_count.items())
+        yield f"The bundled model, seconds by {what}: {told}."
     if "memory" in answer:
         memory = answer["memory"]
         yield (
