@@ -10,49 +10,89 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from microctsr_core.benchmark import lines_of, measure, table_of
+from microctsr_core.preview.drawing import BACKGROUND, FONT, MUTED, TEXT
 
 PICTURE = Path(__file__).resolve().parents[2] / "Docs/pictures/speed.png"
 ROWS = {
-    "exact": "the same network, the same passes",
-    "adaptive": "dropout in the last three blocks, auto",
-    "default": "the bundled model, auto",
+    "exact": "same network,\nsame passes",
+    "adaptive": "dropout in\nthree blocks, auto",
+    "default": "bundled\nmodel, auto",
 }
-PLAIN, OURS = "#8a94a6", "#2f6fde"
+GROWTH = {"passes": "passes over a slice", "slices": "slices, 8 passes", "cores": "cores, 8 passes"}
+PLAIN, OURS = "#6b7480", "#ffb01f"
+STYLE = {
+    "font.family": FONT,
+    "font.size": 10,
+    "text.color": TEXT,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": BACKGROUND,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": BACKGROUND,
+    "xtick.color": MUTED,
+    "ytick.color": TEXT,
+}
 
 
 def draw(answers: list[dict[str, Any]], path: Path) -> None:
-    """Seconds a slice, the paper's pipeline above MicroCTSR, on a logarithmic axis."""
-    figure = Figure((5.2 * len(answers) + 2.4, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axis, answer in zip(
-        figure.subplots(1, len(answers), squeeze=False)[0], answers, strict=True
-    ):
-        for row, name in enumerate(reversed(ROWS)):
-            seconds, passes = answer[name]["seconds_per_slice"], answer[name]["passes"]
-            for who, shift, colour in (("plain", 0.19, PLAIN), ("ours", -0.19, OURS)):
-                axis.barh(row + shift, seconds[who], 0.36, color=colour)
-                text = f" {seconds[who]:.3g} s, {passes[who]:.3g} passes"
-                if who == "ours":
-                    text += f"   {answer[name]['ratio']:.3g} times faster"
-                axis.text(seconds[who], row + shift, text, va="center", fontsize=8)
-        axis.set_xscale("log")
-        left = min(answer[name]["seconds_per_slice"]["ours"] for name in ROWS)
-        right = max(answer[name]["seconds_per_slice"]["plain"] for name in ROWS)
-        axis.set_xlim(left / 3, right * 60)
-        axis.set_yticks(range(len(ROWS)), list(reversed(ROWS.values())), fontsize=9)
-        edge = " × ".join(map(str, answer["slice"]))
-        axis.set_title(f"one slice of {edge}, {answer['device']}", fontsize=10)
-        axis.set_xlabel(
-            "seconds (logarithmic); grey: the paper's pipeline, blue: MicroCTSR", fontsize=8
+    """A panel of bars for each slice, and below how the first one's time grows."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((11, 2.7 * len(answers) + 2.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        *upper, lower = figure.subfigures(
+            len(answers) + 1, 1, height_ratios=[*[2.7] * len(answers), 2.6]
         )
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=8)
-    figure.savefig(path, dpi=130)
+        for part, answer in zip(upper, answers, strict=True):
+            draw_bars(part.subplots(), answer)
+        growth = answers[0]["growth"]
+        for axis, (what, by_count) in zip(
+            lower.subplots(1, len(growth), squeeze=False)[0], growth.items(), strict=True
+        ):
+            draw_growth(axis, what, by_count)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130)
+
+
+def draw_bars(axis: Axes, answer: dict[str, Any]) -> None:
+    """Seconds a slice, the paper's pipeline above MicroCTSR, on a logarithmic axis."""
+    for row, name in enumerate(reversed(ROWS)):
+        found = answer[name]
+        for who, shift, colour in (("plain", 0.2, PLAIN), ("ours", -0.2, OURS)):
+            seconds, passes = found["seconds_per_slice"][who], found["passes"][who]
+            axis.barh(row + shift, seconds, 0.36, color=colour)
+            digits = ".0f" if seconds >= 100 else ".3g"
+            text = f" {seconds:{digits}} s, {passes:.3g} passes"
+            if who == "ours":
+                text += f"  ·  {found['ratio']:.3g} times faster"
+            axis.text(seconds, row + shift, text, va="center", color=colour if shift < 0 else MUTED)
+    axis.set_xscale("log")
+    both = [answer[name]["seconds_per_slice"] for name in ROWS]
+    axis.set_xlim(min(each["ours"] for each in both) / 3, 12 * max(each["plain"] for each in both))
+    axis.set_yticks(range(len(ROWS)), list(reversed(ROWS.values())))
+    axis.tick_params(axis="y", length=0)
+    edge = " × ".join(map(str, answer["slice"]))
+    axis.set_title(f"One slice of {edge} on {answer['device']}, {answer['threads']} threads")
+    axis.set_xlabel("seconds, logarithmic  ·  grey: the paper's pipeline  ·  yellow: MicroCTSR")
+
+
+def draw_growth(axis: Axes, what: str, by_count: dict[str, float]) -> None:
+    """Seconds of the bundled model over a number of passes, slices or cores."""
+    counts = [int(count) for count in by_count]
+    axis.plot(counts, list(by_count.values()), "o-", color=OURS)
+    axis.set_xticks(counts)
+    axis.set_xlim(0, 1.05 * max(counts))
+    axis.set_ylim(0, 1.15 * max(by_count.values()))
+    axis.tick_params(axis="y", colors=MUTED)
+    axis.set_xlabel(GROWTH[what])
+    axis.set_ylabel("seconds, bundled model")
 
 
 def main() -> None:
@@ -62,15 +102,21 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, default=Path("output/speed.json"))
     parser.add_argument("--picture", type=Path, default=PICTURE)
+    parser.add_argument("--drawn", action="store_true", help="only draw what is in the JSON")
     options = parser.parse_args()
     console, answers = Console(width=120), []
+    if options.drawn:
+        draw(json.loads(options.json.read_text()), options.picture)
+        return
     for edge in options.slices:
         first = edge == options.slices[0]
         answer = measure(
             edge,
             options.passes,
             options.device,
-            progress=lambda share, message: console.print(f"{share:4.0%} {message}", style="dim"),
+            progress=lambda share, message: console.print(
+                f"{share:4.0%} {message}", style="dim", end="\r"
+            ),
             memory=first,
         )
         console.print(table_of(answer), *lines_of(answer), sep="\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from command_line import run
+from command_line import command_environment, run
 from microctsr_core import MicroCTSRError, load_model
 from microctsr_core.benchmark import (
     PlainResNet,
@@ -109,6 +110,17 @@ def test_sentences_tell_the_errors_and_the_rate(answer: dict[str, Any]) -> None:
     assert "of the range" in told
     assert "rate of matrix products" in told
     assert "seconds by slices" in told
+
+
+def test_the_figure_is_drawn_from_the_answers_of_several_slices(
+    answer: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "speed.json").write_text(json.dumps([answer, answer]))
+    script = Path(__file__).resolve().parents[1] / "Benchmarks/speed.py"
+    command = [sys.executable, script, "--drawn", "--json", tmp_path / "speed.json"]
+    command += ["--picture", tmp_path / "new/speed.png"]
+    subprocess.run(command, env=command_environment(), check=True)
+    assert (tmp_path / "new/speed.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_stages_are_told_as_parts_of_the_whole() -> None:

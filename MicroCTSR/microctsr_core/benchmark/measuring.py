@@ -83,8 +83,8 @@ def measure(
     plain = plain_seconds(every, plane, target)
     _warm_up(scan, every, target)
     many = timed(scan, every, passes, target, progress=stages.begin(_EXACT))
-    # Before and after, since a computer is not as fast at all times; the faster counts.
-    plain = min(plain, plain_seconds(every, plane, target), key=lambda each: each.per_pass)
+    # Before and after, since a computer is not as fast at all times.
+    plain = plain.averaged(plain_seconds(every, plane, target))
     rate = max(rate, gemm_rate(target))
     stages.begin(_WHOLE)
     exact = {

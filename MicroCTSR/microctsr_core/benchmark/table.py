@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _WHAT = {
-    "exact": "the same network, the same passes",
-    "adaptive": "dropout in its last three blocks, auto",
-    "default": "the bundled model, auto",
+    "exact": "same network, same passes",
+    "adaptive": "dropout in 3 blocks, auto",
+    "default": "bundled model, auto",
 }
 
 
@@ -17,17 +17,10 @@ def table_of(answer: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
     edge = " x ".join(map(str, answer["slice"]))
-    caption = (
-        f"{answer['device']}, {answer['threads']} threads, matrix products at "
-        f"{answer['gemm_gflops']:.0f} GFLOP/s. MB: the most memory that MicroCTSR held. "
-        f"The paper's pipeline: {answer['plain']['measured']}."
-    )
-    table = Table(title=f"One slice of {edge}, {answer['plain']['patches']} patches")
-    table.caption = caption
+    table = Table(title=f"One slice of {edge}: the paper's pipeline and MicroCTSR, seconds")
     table.add_column("")
-    headings = ("paper's pipeline, s", "passes", "MicroCTSR, s", "passes", "times faster", "MB")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    for heading in ("paper's", "passes", "ours", "passes", "faster", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, what in _WHAT.items():
         found = answer[name]
         seconds, passes = found["seconds_per_slice"], found["passes"]
@@ -37,19 +30,29 @@ def table_of(answer: Mapping[str, Any]) -> Any:
             f"{passes['plain']:g}",
             f"{seconds['ours']:.2f}",
             f"{passes['ours']:.1f}",
-            f"{found['ratio']:.1f}",
+            f"{found['ratio']:.1f} x",
             f"{found['peak_memory_bytes'] / 1e6:.0f}",
         )
     for name, found in answer["others"].items():
-        told = found.get("not_run")
-        time = f"not run: {told}" if told else f"{found['seconds_per_slice']:.1f}"
-        table.add_row(name, time, "100")
+        if "seconds_per_slice" in found:
+            table.add_row(name, f"{found['seconds_per_slice']:.1f}", "100")
     return table
 
 
 def lines_of(answer: Mapping[str, Any]) -> Iterator[str]:
     """What the table has no place for, a sentence each."""
     exact = answer["exact"]
+    yield (
+        f"{answer['device']}, {answer['threads']} threads, matrix products at "
+        f"{answer['gemm_gflops']:.0f} GFLOP/s. MB: the most memory held by MicroCTSR."
+    )
+    yield (
+        f"The paper's pipeline was timed on {answer['plain']['measured']} "
+        f"({answer['plain']['patches']} patches)."
+    )
+    for name, found in answer["others"].items():
+        if "not_run" in found:
+            yield f"{name}: not run ({found['not_run']})."
     yield (
         f"Largest difference from the network run on the whole slice, of the range: mean "
         f"{exact['mean_error_of_range']:.1e}, variance {exact['variance_error_of_range']:.1e}."

@@ -124,14 +124,24 @@ class Plain:
         """Of a whole slice."""
         return self.windows * (passes * self.per_pass + self.per_patch) + self.per_slice
 
+    def averaged(self, other: Plain) -> Plain:
+        """The mean of this and another measurement of the same slice."""
+        return Plain(
+            self.windows,
+            (self.per_pass + other.per_pass) / 2,
+            (self.per_patch + other.per_patch) / 2,
+            (self.per_slice + other.per_slice) / 2,
+            max(self.peak_bytes, other.peak_bytes),
+        )
+
     def told(self) -> dict[str, Any]:
         """For the answer: what was measured, and how the rest follows."""
         return {
             "patches": self.windows,
             "seconds_per_patch_and_pass": self.per_pass,
             "peak_memory_bytes": self.peak_bytes,
-            "measured": f"{_TIMED_PASSES} passes over {BATCH} patches of {PATCH} x {PATCH}; a "
-            f"slice is scaled from that by its patches and passes",
+            "measured": f"{_TIMED_PASSES} passes over {BATCH} patches of {PATCH} x {PATCH}, before "
+            f"and after ours; a slice is scaled from that by its patches and passes",
         }
 
 
