@@ -40,6 +40,7 @@ def test_commands_are_those_of_the_design():
     leaves = {path for path, command in every_command().items() if not hasattr(command, "commands")}
     assert leaves == {
         ("superresolve",),
+        ("benchmark",),
         ("demo",),
         ("phantom",),
         ("train",),
