@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from lightning.fabric import Fabric
 
 from ..errors import Cancelled, MicroCTSRError
@@ -78,6 +79,8 @@ def train(
     output = output.absolute()
     config, machine = config or load_config(), machine or Machine()
     check_config(config, machine.devices * machine.nodes)
+    # Told a number, PyTorch no longer lets the MKL choose one by itself, on which sums depend.
+    torch.set_num_threads(torch.get_num_threads())
     fabric = machine.fabric()
     fabric.launch()
     first = fabric.is_global_zero
