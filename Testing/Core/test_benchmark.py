@@ -230,6 +230,7 @@ def test_memory_is_measured_in_processes_of_their_own(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module + "PASSES", (1, 2))
     monkeypatch.setattr(module + "SLICES", (2, 3))
     monkeypatch.setattr(module + "_EDGE", 16)
+    monkeypatch.setattr(module + "_RUNS", 1)
     growth = memory_growth(CPU)
     assert abs(growth["growth_passes"]) < 0.5
     assert abs(growth["growth_slices"]) < 0.5

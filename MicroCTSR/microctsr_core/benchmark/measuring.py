@@ -181,5 +181,5 @@ def _costs(edge: int, passes: int, memory: bool) -> dict[str, float]:
         _DEFAULT: 9.0 * area,
         _OTHERS: 10.0,
         _GROWTH: 30.0 * area,
-        **({_MEMORY: 80.0} if memory else {}),
+        **({_MEMORY: 200.0} if memory else {}),
     }
