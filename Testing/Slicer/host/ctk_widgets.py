@@ -198,10 +198,12 @@ class ctkPathLineEdit(QWidget):
     """A line for a path, with a button that browses."""
 
     currentPathChanged = Signal(str)
+    # QDir's filters, by which the button browses for files or for folders.
+    Dirs, Files = 0x001, 0x002
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._key = ""
+        self._key, self._filters = "", self.Dirs | self.Files
         self._line = QLineEdit(self)
         button = QToolButton(self)
         button.setText("…")
@@ -213,12 +215,20 @@ class ctkPathLineEdit(QWidget):
         layout.addWidget(button)
 
     def _browse(self):
-        self._set_path(QFileDialog.getExistingDirectory(self) or self._line.text())
+        if self._filters & self.Files:
+            found, _filter = QFileDialog.getOpenFileName(self)
+        else:
+            found = QFileDialog.getExistingDirectory(self)
+        self._set_path(found or self._line.text())
+
+    def _set_filters(self, filters):
+        self._filters = int(filters)
 
     def _set_path(self, path):
         self._line.setText(str(path))
 
     currentPath = Property(str, lambda self: self._line.text(), _set_path)
+    filters = Property(int, lambda self: self._filters, _set_filters)
     settingKey = Property(str, lambda self: self._key, lambda self, key: setattr(self, "_key", key))
 
 
