@@ -47,12 +47,16 @@ def test_a_run_that_ends_well_is_finished(tmp_path):
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("stop", "stopped")])
 def test_what_a_run_was_asked_for_is_what_it_is_afterwards(wish, state, tmp_path):
-    with pytest.raises(Cancelled), recorded(tmp_path, BEGUN) as record:
-        assert not record.is_asked_to_stop()
-        ask_to_stop(tmp_path, wish)
-        assert wish_of(tmp_path) == wish
-        assert record.is_asked_to_stop()
-        raise Cancelled("Stopped at step 3 of 10.")
+    def run() -> None:
+        with recorded(tmp_path, BEGUN) as record:
+            assert not record.is_asked_to_stop()
+            ask_to_stop(tmp_path, wish)
+            assert wish_of(tmp_path) == wish
+            assert record.is_asked_to_stop()
+            raise Cancelled("Stopped at step 3 of 10.")
+
+    with pytest.raises(Cancelled):
+        run()
     assert read_state(tmp_path).state == state
     assert wish_of(tmp_path) is None
 
@@ -142,7 +146,7 @@ def test_a_run_from_before_there_were_states_can_be_resumed(tmp_path):
 
 
 def test_a_state_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch):
-    def full(self, *_arguments, **_options):
+    def full(_path, *_arguments, **_options):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)

@@ -59,6 +59,15 @@ def panel(scene):
     panel.logic.cleanup()
 
 
+@pytest.fixture
+def training(panel):
+    """The panel of MicroCTSRTraining in an empty scene; its runs are ended afterwards."""
+    from training_panel import end_runs, open_training_panel
+
+    yield open_training_panel()
+    end_runs()
+
+
 @pytest.fixture(scope="session")
 def toy_model(tmp_path_factory):
     """The folder of a tiny model package: untrained, but quick."""

@@ -1,0 +1,72 @@
+"""The curves of a run: a table of every epoch's losses and measures, and a chart of some."""
+
+import math
+
+from slicer.i18n import tr as _
+
+from . import Tables
+
+LOSSES = "losses"
+STEP = "step"
+
+
+def names():
+    """How measures of the held-out cases are called; a run may know more."""
+    return {
+        "m_hum": _("m-HuM"),
+        "consistency_rms_hu": _("Consistency, RMS in HU"),
+        "psnr": _("PSNR, dB"),
+        "ssim": _("SSIM"),
+        "dice_fluid": _("Dice of fluid"),
+        "dice_air": _("Dice of air"),
+        "dice_bone": _("Dice of bone"),
+    }
+
+
+def choices(history):
+    """What a chart can show of a run, by name: the losses, or a measure."""
+    found = {LOSSES: _("Losses")}
+    for row in history:
+        for name in row["validation"]:
+            found.setdefault(name, names().get(name, name))
+    return found
+
+
+def show(run, history, choice):
+    """Bring the table and the chart of a run up to date.
+
+    Args:
+        run: folder of the run.
+        history: its epochs.
+        choice: of :func:`choices`.
+
+    Returns:
+        The table node and the plot chart node.
+    """
+    losses = _keys(history, "losses")
+    measures = _keys(history, "validation")
+    columns = {
+        _("epoch"): [row["epoch"] for row in history],
+        STEP: [row["step"] for row in history],
+        **{f"loss {name}": _values(history, "losses", name) for name in losses},
+        **{name: _values(history, "validation", name) for name in measures},
+    }
+    table = Tables.nodeOf("vtkMRMLTableNode", f"{run} history", _("{0} history").format(run.name))
+    Tables.fillTable(table, columns)
+    chart = Tables.nodeOf("vtkMRMLPlotChartNode", f"{run} curves", _("{0} curves").format(run.name))
+    if choice == LOSSES:
+        drawn, upwards = {f"loss {name}": name for name in losses}, _("Loss, mean of the epoch")
+    else:
+        upwards = choices(history).get(choice, choice)
+        drawn = {choice: upwards} if choice in measures else {}
+    Tables.fillChart(chart, table, STEP, drawn, (run.name, _("Step"), upwards))
+    return table, chart
+
+
+def _keys(history, part):
+    return list(dict.fromkeys(name for row in history for name in row[part]))
+
+
+def _values(history, part, name):
+    """An epoch before a loss began to count has none of it, and no point in the curve."""
+    return [row[part].get(name, math.nan) for row in history]

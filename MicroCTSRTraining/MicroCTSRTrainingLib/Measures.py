@@ -1,0 +1,65 @@
+"""What an evaluation found, as a table of measures, and slice by slice as a table with a chart."""
+
+from slicer.i18n import tr as _
+
+from . import Tables
+
+SLICE = "index"
+
+
+def rows(answer):
+    """Every number in an answer with its name, those of inner objects and lists behind the outer.
+
+    >>> rows({"psnr": 19.5, "dice": {"air": 0.8}, "distance": "I1", "slices": [{"index": 0}]})
+    [('psnr', 19.5), ('dice air', 0.8)]
+    """
+    found = []
+    for name, value in answer.items():
+        if isinstance(value, dict):
+            found += [(f"{name} {inner}", number) for inner, number in rows(value)]
+        elif isinstance(value, list):
+            numbered = {str(place): each for place, each in enumerate(value) if _isNumber(each)}
+            found += [(f"{name} {place}", number) for place, number in numbered.items()]
+        elif _isNumber(value):
+            found.append((name, float(value)))
+    return found
+
+
+def bySlice(answer):
+    """The columns of what was found of every slice, by their names; empty where nothing was."""
+    slices = answer.get("slices") or []
+    columns = [name for name in (slices[0] if slices else {}) if _isNumber(slices[0][name])]
+    return {name: [each[name] for each in slices] for name in columns}
+
+
+def show(answer, title):
+    """Put an answer into the scene.
+
+    Args:
+        answer: what the command wrote as JSON.
+        title: what was measured, of what; a later answer of the same title takes its place.
+
+    Returns:
+        The table node of the measures, and the plot chart node of the slices or ``None``.
+    """
+    table = Tables.nodeOf("vtkMRMLTableNode", title, title)
+    found = rows(answer)
+    names, values = [name for name, _value in found], [value for _name, value in found]
+    Tables.fillTable(table, {_("Measure"): names, _("Value"): values})
+    for name, text in answer.items():
+        if isinstance(text, str):
+            table.SetAttribute(f"MicroCTSR.{name}", text)
+    columns = bySlice(answer)
+    if SLICE not in columns or len(columns) < 2:
+        return table, None
+    name = _("{0} by slice").format(title)
+    slices = Tables.nodeOf("vtkMRMLTableNode", name, name)
+    Tables.fillTable(slices, columns)
+    measure = next(column for column in columns if column != SLICE)
+    chart = Tables.nodeOf("vtkMRMLPlotChartNode", name, name)
+    Tables.fillChart(chart, slices, SLICE, {measure: measure}, (title, _("Slice"), measure))
+    return table, chart
+
+
+def _isNumber(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)
