@@ -89,10 +89,9 @@ class RunSection:
             _("Put the best model so far into the list of the module MicroCTSR, and go there."),
         )
         state = run.state
-        ui.progressBar.visible = state is not None and state.steps > 0
-        ui.progressBar.value = (
-            round(100 * state.step / state.steps) if ui.progressBar.visible else 0
-        )
+        isKnown = state is not None and state.steps > 0
+        ui.progressBar.visible = isKnown
+        ui.progressBar.value = round(100 * state.step / state.steps) if isKnown else 0
         ui.statusLabel.text = self._status()
 
     @staticmethod

@@ -79,7 +79,8 @@ def evaluate(kind, options):
             raise MicroCTSRError("The study names an unknown method; correct it.")
         Path(options["--report"]).write_text("<html>report</html>")
         return
-    generated, other = (map_raw_nrrd(Path(options[key])) for key in list(options)[:2])
+    second = "--reference" if kind == "m-hum" else "--truth"
+    generated, other = (map_raw_nrrd(Path(options[key])) for key in ("--generated", second))
     time.sleep(float(setting("SECONDS", 0)))
     if generated.shape != other.shape:
         raise MicroCTSRError("The images are of different size; give images of one grid.")
