@@ -188,21 +188,27 @@ class TrainingRun:
         if begun is not None:
             code = begun.process.poll()
             isKnown = state is not None and state.begun >= begun.time
-            if code is None and not isKnown:
-                return Stage.STARTING
-            if code is not None:
-                del _processes()[str(self.folder)]
-            if code and not isKnown:
+            if code is None:
+                return self._whileItIsThere(state) if isKnown else Stage.STARTING
+            del _processes()[str(self.folder)]
+            if code != 0 and not isKnown:
                 advice = _("close other programs and start again")
                 self.failure = causeOf(code, self._linesFrom(begun.logPlace), advice)
         if self.failure:
             return Stage.FAILED
         if state is None:
             return Stage.NOTHING
-        if state.state == "running":
-            wish = states.wish_of(self.folder)
-            return {"pause": Stage.PAUSING, "stop": Stage.STOPPING}.get(wish, Stage.RUNNING)
-        return Stage(state.state)
+        return self._asked() if state.state == "running" else Stage(state.state)
+
+    def _whileItIsThere(self, state):
+        """The stage of a run whose process has not ended, whatever it wrote down already."""
+        ending = {"paused": Stage.PAUSING, "stopped": Stage.STOPPING}
+        return self._asked() if state.state == "running" else ending.get(state.state, Stage.RUNNING)
+
+    def _asked(self):
+        """The stage of a run at work, by what it was asked for."""
+        wish = states.wish_of(self.folder)
+        return {"pause": Stage.PAUSING, "stop": Stage.STOPPING}.get(wish, Stage.RUNNING)
 
     def _stamps(self):
         """What changes with the curves and the pictures."""
