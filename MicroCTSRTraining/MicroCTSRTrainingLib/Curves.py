@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from . import Tables
 
-LOSSES = "losses"
+GENERATORS, DISCRIMINATORS = "generators", "discriminators"
 STEP = "step"
 
 
@@ -24,8 +24,10 @@ def names():
 
 
 def choices(history):
-    """What a chart can show of a run, by name: the losses, or a measure."""
-    found = {LOSSES: _("Losses")}
+    """What a chart can show of a run, by name: losses, or a measure."""
+    found = {GENERATORS: _("Losses of the generators")}
+    if any(_isJudges(name) for name in _keys(history, "losses")):
+        found[DISCRIMINATORS] = _("Losses of the discriminators")
     for row in history:
         for name in row["validation"]:
             found.setdefault(name, names().get(name, name))
@@ -54,13 +56,19 @@ def show(run, history, choice):
     table = Tables.nodeOf("vtkMRMLTableNode", f"{run} history", _("{0} history").format(run.name))
     Tables.fillTable(table, columns)
     chart = Tables.nodeOf("vtkMRMLPlotChartNode", f"{run} curves", _("{0} curves").format(run.name))
-    if choice == LOSSES:
-        drawn, upwards = {f"loss {name}": name for name in losses}, _("Loss, mean of the epoch")
+    upwards = choices(history).get(choice, choice)
+    if choice in (GENERATORS, DISCRIMINATORS):
+        wanted = [name for name in losses if _isJudges(name) == (choice == DISCRIMINATORS)]
+        drawn = {f"loss {name}": name for name in wanted}
     else:
-        upwards = choices(history).get(choice, choice)
         drawn = {choice: upwards} if choice in measures else {}
     Tables.fillChart(chart, table, STEP, drawn, (run.name, _("Step"), upwards))
     return table, chart
+
+
+def _isJudges(name):
+    """Whether a loss is a discriminator's, of real images or of made ones."""
+    return name.startswith(("real", "made"))
 
 
 def _keys(history, part):

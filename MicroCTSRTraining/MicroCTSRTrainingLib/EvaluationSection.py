@@ -40,7 +40,7 @@ class EvaluationSection:
         self._fields.update()
         ui = self._ui
         isFidelity = parameters.measure == Measure.FIDELITY
-        ui.distanceSelector.enabled = not isFidelity
+        ui.formSelector.enabled = ui.distanceSelector.enabled = not isFidelity
         ui.referenceCaption.text = _("Truth:") if isFidelity else _("Reference:")
         for control in (ui.uncertaintyCaption, ui.uncertaintySelector, ui.uncertaintyPath):
             control.visible = isFidelity
@@ -109,7 +109,10 @@ class EvaluationSection:
         try:
             self._panel.logic.installation.ensure()
             self._task = self._panel.logic.evaluate(
-                parameters.measure.value, inputs, parameters.distance.value
+                parameters.measure.value,
+                inputs,
+                parameters.form.value,
+                parameters.distance.value,
             )
         except MicroCTSRError as error:
             self._status = Texts.red(str(error))

@@ -12,6 +12,7 @@ from MicroCTSRLib.Task import DONE, FAILED
 from .PathFields import PathFields, forFolders
 
 COLUMNS = 5
+ROW_HEIGHT = 22  # pixels
 
 
 class FoldersSection:
@@ -28,6 +29,7 @@ class FoldersSection:
         self._fields = PathFields(panel, {"lowFolder": ui.lowPath, "highFolder": ui.highPath})
         ui.checkButton.clicked.connect(self._onCheck)
         ui.casesTable.horizontalHeader().stretchLastSection = True
+        ui.casesTable.verticalHeader().defaultSectionSize = ROW_HEIGHT
         panel.logic.queue.changed.connect(self.update)
         panel.logic.queue.ended.connect(self._onEnded)
 
@@ -127,10 +129,11 @@ class FoldersSection:
         import qt
 
         table = self._ui.casesTable
-        kinds = {"low": _("clinical CT"), "high": _("micro-CT")}
+        kinds = {"low": _("CT"), "high": _("micro-CT")}
         cases = [
             (kinds[domain], case) for domain in kinds for case in self._survey[domain]["cases"]
         ]
+        cases.sort(key=lambda pair: pair[1]["problem"] is None)  # bad ones first
         table.rowCount = len(cases)
         for row, (kind, case) in enumerate(cases):
             problem = case["problem"]

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 CURVES_VIEW, PICTURE_VIEW = "MicroCTSRCurves", "MicroCTSRPicture"
 MEASURES_VIEW, SLICES_VIEW = "MicroCTSRMeasures", "MicroCTSRSlices"
 TRAINING_LAYOUT_ID, EVALUATION_LAYOUT_ID = 8217, 8218
+_ROOM = 1.12
 
 
 def registerLayouts():
@@ -30,20 +31,26 @@ def showTraining(chart, picture):
     """
     if not _show(TRAINING_LAYOUT_ID):
         return
+    import qt
+
     _setChart(CURVES_VIEW, chart)
     if picture is not None:
-        showPicture(picture)
+        _fit(picture)
+        # Views that have just been made get their size from Qt a moment later.
+        qt.QTimer.singleShot(0, lambda: _fit(picture))
 
 
-def showPicture(picture):
-    """Fit a picture into its view, where the layout has one."""
-    widget = slicer.app.layoutManager().sliceWidget(PICTURE_VIEW) if _isShown() else None
-    if widget is None:
+def _fit(picture):
+    """Show a picture in its view, with room for what Slicer writes into the corners."""
+    widget = slicer.app.layoutManager().sliceWidget(PICTURE_VIEW)
+    if widget is None or not slicer.mrmlScene.IsNodePresent(picture):
         return
     logic = widget.sliceLogic()
     logic.GetSliceCompositeNode().SetBackgroundVolumeID(picture.GetID())
     logic.GetSliceCompositeNode().SetForegroundVolumeID(None)
     logic.FitSliceToBackground()
+    columns, rows, depth = logic.GetSliceNode().GetFieldOfView()
+    logic.GetSliceNode().SetFieldOfView(columns * _ROOM, rows * _ROOM, depth)
 
 
 def showEvaluation(table, chart):
@@ -66,11 +73,6 @@ def _show(id_):
     if node.GetViewArrangement() != id_:
         node.SetViewArrangement(id_)
     return True
-
-
-def _isShown():
-    node = _layoutNode()
-    return node is not None and node.GetViewArrangement() == TRAINING_LAYOUT_ID
 
 
 def _layoutNode():

@@ -105,14 +105,14 @@ class MicroCTSRTrainingLogic(ScriptedLoadableModuleLogic):
         self.installation.require()
         return self._queued(SurveyTask(["train", "--check", *request.arguments()], {}))
 
-    def evaluate(self, measure, inputs, distance="I1"):
+    def evaluate(self, measure, inputs, form="paper", distance="I1"):
         """Measure results, in the background.
 
         Args:
             measure: ``m-hum`` or ``fidelity``.
             inputs: for each of the command's options, such as ``--generated``, a path or a volume
                 node.
-            distance: of m-HuM: ``I1``, ``I2`` or ``I3``.
+            form, distance: of m-HuM, as the command calls them.
 
         Returns:
             The task, whose ``result`` is what ``microctsr evaluate … --json`` writes.
@@ -133,7 +133,9 @@ class MicroCTSRTrainingLogic(ScriptedLoadableModuleLogic):
             option: Nodes.volumeFromNode(each) if each in nodes else each
             for option, each in inputs.items()
         }
-        words = ["evaluate", measure, *(("--distance", distance) if measure == "m-hum" else ())]
+        words = ["evaluate", measure]
+        if measure == "m-hum":
+            words += ["--form", form, "--distance", distance]
         return self._queued(AnswerTask(words, handed))
 
     def report(self, study):

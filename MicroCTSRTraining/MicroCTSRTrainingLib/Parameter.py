@@ -43,6 +43,21 @@ class Measure(Enum):
         }[self]
 
 
+class Form(Enum):
+    PAPER = "paper"
+    SHAPE = "shape"
+    CONTOUR = "contour"
+    STRUCTURES = "structures"
+
+    def label(self):
+        return {
+            Form.PAPER: _("Whole slices, as in the paper"),
+            Form.SHAPE: _("What is denser than a threshold"),
+            Form.CONTOUR: _("The largest outline"),
+            Form.STRUCTURES: _("Every structure by itself"),
+        }[self]
+
+
 class Distance(Enum):
     I1 = "I1"
     I2 = "I2"
@@ -72,6 +87,7 @@ class MicroCTSRTrainingParameterNode:
     heldOutCase: Annotated[int, WithinRange(1, 99)] = 1
 
     measure: Measure = Measure.M_HUM
+    form: Form = Form.PAPER
     distance: Distance = Distance.I1
     generatedVolume: vtkMRMLScalarVolumeNode
     generatedPath: str

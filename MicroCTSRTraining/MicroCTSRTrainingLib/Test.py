@@ -126,7 +126,7 @@ class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
         history = slicer.util.getNode("first history")
         self.assertEqual(history.GetNumberOfRows(), 2)
         chart = slicer.util.getNode("first curves")
-        self.assertGreater(chart.GetNumberOfPlotSeriesNodes(), 1)
+        self.assertGreater(chart.GetNumberOfPlotSeriesNodes(), 0)
         picture = slicer.util.getNode("first picture")
         self.assertEqual(picture.GetImageData().GetNumberOfScalarComponents(), 3)
 

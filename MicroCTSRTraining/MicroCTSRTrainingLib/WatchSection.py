@@ -34,7 +34,7 @@ class WatchSection:
 
     def forget(self):
         """The nodes are about to go with their scene; those of a run at work come again."""
-        self._shown = self._picture = None
+        self._isFollowing, self._shown, self._picture = False, None, None
 
     def update(self):
         if self._run.folder != self._folder:
@@ -72,8 +72,6 @@ class WatchSection:
             _table, self._chart = Curves.show(self._folder, history, choice)
             if case in pictures:
                 self._picture = Pictures.show(self._folder, pictures[case])
-                if self._picture is not None:
-                    Layouts.showPicture(self._picture)
         return self._chart
 
     def _words(self, history):
@@ -92,7 +90,7 @@ class WatchSection:
     def _choice(self):
         index = self._ui.curvesSelector.currentIndex
         keys = list(self._choices)
-        return keys[index] if 0 <= index < len(keys) else Curves.LOSSES
+        return keys[index] if 0 <= index < len(keys) else Curves.GENERATORS
 
     def _fill(self, choices):
         if choices == self._choices:

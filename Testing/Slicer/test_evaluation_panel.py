@@ -56,12 +56,13 @@ def test_a_volume_is_not_measured_against_itself(ready):
     assert "cannot be measured against itself" in ready.ui.evaluateButton.toolTip
 
 
-def test_only_fidelity_asks_for_an_uncertainty_and_only_m_hum_for_a_distance(ready):
+def test_only_fidelity_asks_for_an_uncertainty_and_only_m_hum_for_form_and_distance(ready):
     assert not ready.ui.uncertaintySelector.visible
     assert ready.ui.distanceSelector.enabled
     choose_measure(ready, "FIDELITY")
     assert ready.ui.uncertaintySelector.visible
     assert not ready.ui.distanceSelector.enabled
+    assert not ready.ui.formSelector.enabled
     assert ready.ui.referenceCaption.text == "Truth:"
 
 

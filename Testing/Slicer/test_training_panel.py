@@ -114,9 +114,12 @@ def test_what_cannot_be_is_explained_in_one_sentence(name, value, words, ready):
     assert ready.ui.startButton.toolTip.endswith(words)
 
 
-def test_typing_a_path_chooses_it(training, folders):
+def test_typing_a_path_chooses_it_and_emptying_the_line_chooses_none(training, folders):
     training.ui.lowPath.currentPath = f" {folders[0]} "
     assert training.parameters.lowFolder == str(folders[0])
+    assert training.ui.lowPath.currentPath == f" {folders[0]} "
+    training.ui.lowPath.currentPath = ""
+    assert training.parameters.lowFolder == ""
 
 
 def test_settings_come_back_with_the_scene(ready, tmp_path):
@@ -154,7 +157,7 @@ def test_the_check_lists_every_case_and_the_reason_against_a_bad_one(training, e
 
     rows = rows_of(training.ui.casesTable)
     assert len(rows) == 7
-    assert rows[1][:4] == ["ear_0.nrrd", "clinical CT, volume", "24 × 20 × 6", "0.2 × 0.2 × 0.4 mm"]
+    assert rows[1][:4] == ["ear_0.nrrd", "CT, volume", "24 × 20 × 6", "0.2 × 0.2 × 0.4 mm"]
     assert rows[0][0] == "cut.nrrd"
     assert "cut.nrrd" in rows[0][4]
     assert rows[-1][1] == "micro-CT, volume"
@@ -197,7 +200,7 @@ def test_the_check_can_be_cancelled(training, ears, tmp_path):
 def test_a_run_tells_where_it_is_and_how_long_it_will_take(at_work):
     ui = at_work.ui
     host.pump(until=lambda: "left" in ui.statusLabel.text, timeout=20)
-    assert "step" in ui.statusLabel.text
+    assert f"step {at_work.logic.run.state.step} of {LONG}" in ui.statusLabel.text
     assert ui.progressBar.visible
     assert "Words: train" in ui.logText.plainText
     assert ui.pauseButton.enabled
@@ -432,14 +435,16 @@ def test_the_curves_of_a_run_stand_in_the_plot_view(finished):
     assert np.isnan(slicer.util.arrayFromTableColumn(table, "loss real_high")[0])
 
     chart = slicer.util.getNode("first curves")
-    assert chart.GetNumberOfPlotSeriesNodes() == 2
+    assert chart.GetNumberOfPlotSeriesNodes() == 1
     series = chart.GetNthPlotSeriesNode(0)
     assert (series.GetXColumnName(), series.GetYColumnName()) == ("step", "loss cycle_high")
     assert series.GetTableNode() is table
     view = slicer.mrmlScene.GetSingletonNode("MicroCTSRCurves", "vtkMRMLPlotViewNode")
     assert view.GetPlotChartNode() is chart
 
-    names = [finished.ui.curvesSelector.itemText(n) for n in range(3)]
+    names = [finished.ui.curvesSelector.itemText(n) for n in range(4)]
+    finished.ui.curvesSelector.currentIndex = names.index("Losses of the discriminators")
+    assert chart.GetNthPlotSeriesNode(0).GetYColumnName() == "loss real_high"
     finished.ui.curvesSelector.currentIndex = names.index("PSNR, dB")
     assert chart.GetNumberOfPlotSeriesNodes() == 1
     assert chart.GetNthPlotSeriesNode(0).GetYColumnName() == "psnr"
@@ -466,12 +471,10 @@ def test_a_run_shown_again_makes_no_second_nodes(finished):
     assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
-def test_a_scene_is_left_alone_by_a_finished_run_that_is_only_looked_at(finished, tmp_path):
-    run = finished.parameters.outputFolder
-    finished.parameters.outputFolder = ""
+def test_a_scene_is_left_alone_by_a_finished_run_that_is_only_looked_at(finished):
     host.closeScene()
-    finished.parameters.outputFolder = run
     host.pump(0.6)
+    assert stage(finished) == "FINISHED"  # it is remembered
     assert slicer.util.getNodesByClass("vtkMRMLTableNode") == []
     assert finished.ui.epochLabel.text == "Epoch 2: m-HuM 0.05, PSNR, dB 17 (the best so far)"
     host.click(finished.ui.showCurvesButton)

@@ -30,7 +30,8 @@ def end_runs():
     """End what the panel started, and let it forget the folder."""
     panel = slicer.modules.MicroCTSRTrainingWidget
     panel.logic.queue.kill()
-    panel.logic.run.attach(None)
+    panel.parameters.outputFolder = ""
+    slicer.app.userSettings().remove("MicroCTSRTraining")
     begun = getattr(slicer.modules, "microctsrTrainingProcesses", {})
     for each in begun.values():
         with contextlib.suppress(psutil.Error):

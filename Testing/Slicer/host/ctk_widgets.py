@@ -195,9 +195,13 @@ class ctkMessageBox(QMessageBox):
 
 
 class ctkPathLineEdit(QWidget):
-    """A line for a path, with a button that browses."""
+    """A line for a path, with a button that browses.
+
+    An empty line is no valid input: of its text, as CTK has it, only a valid one is told.
+    """
 
     currentPathChanged = Signal(str)
+    validInputChanged = Signal(bool)
     # QDir's filters, by which the button browses for files or for folders.
     Dirs, Files = 0x001, 0x002
 
@@ -208,11 +212,19 @@ class ctkPathLineEdit(QWidget):
         button = QToolButton(self)
         button.setText("…")
         button.clicked.connect(self._browse)
-        self._line.textChanged.connect(self.currentPathChanged)
+        self._is_valid = False
+        self._line.textChanged.connect(self._text_changed)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._line)
         layout.addWidget(button)
+
+    def _text_changed(self, text):
+        if text:
+            self.currentPathChanged.emit(text)
+        if bool(text) != self._is_valid:
+            self._is_valid = bool(text)
+            self.validInputChanged.emit(self._is_valid)
 
     def _browse(self):
         if self._filters & self.Files:
