@@ -5,22 +5,10 @@ import math
 from slicer.i18n import tr as _
 
 from . import Tables
+from .Measures import label
 
 GENERATORS, DISCRIMINATORS = "generators", "discriminators"
 STEP = "step"
-
-
-def names():
-    """How measures of the held-out cases are called; a run may know more."""
-    return {
-        "m_hum": _("m-HuM"),
-        "consistency_rms_hu": _("Consistency, RMS in HU"),
-        "psnr": _("PSNR, dB"),
-        "ssim": _("SSIM"),
-        "dice_fluid": _("Dice of fluid"),
-        "dice_air": _("Dice of air"),
-        "dice_bone": _("Dice of bone"),
-    }
 
 
 def choices(history):
@@ -30,7 +18,7 @@ def choices(history):
         found[DISCRIMINATORS] = _("Losses of the discriminators")
     for row in history:
         for name in row["validation"]:
-            found.setdefault(name, names().get(name, name))
+            found.setdefault(name, label(name))
     return found
 
 

@@ -126,7 +126,7 @@ class EvaluationSection:
             table, chart = Measures.show(task.result, self._title)
             Layouts.showEvaluation(table, chart)
             self._status = ", ".join(
-                f"{name} {value:.4g}" for name, value in Measures.rows(task.result)
+                f"{Measures.label(name)} {value:.4g}" for name, value in Measures.rows(task.result)
             )
         elif task.state == FAILED:
             self._status = Texts.red(_("Failed: {why}").format(why=task.failure))

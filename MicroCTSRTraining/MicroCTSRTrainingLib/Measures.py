@@ -44,7 +44,7 @@ def show(answer, title):
     """
     table = Tables.nodeOf("vtkMRMLTableNode", title, title)
     found = rows(answer)
-    names, values = [name for name, _value in found], [value for _name, value in found]
+    names, values = [label(name) for name, _value in found], [value for _name, value in found]
     Tables.fillTable(table, {_("Measure"): names, _("Value"): values})
     for name, text in answer.items():
         if isinstance(text, str):
@@ -57,8 +57,20 @@ def show(answer, title):
     Tables.fillTable(slices, columns)
     measure = next(column for column in columns if column != SLICE)
     chart = Tables.nodeOf("vtkMRMLPlotChartNode", name, name)
-    Tables.fillChart(chart, slices, SLICE, {measure: measure}, (title, _("Slice"), measure))
+    Tables.fillChart(chart, slices, SLICE, {measure: measure}, (title, _("Slice"), label(measure)))
     return table, chart
+
+
+def label(name):
+    """What a measure of the library is called in the panel."""
+    known = {
+        "m_hum": _("m-HuM"),
+        "consistency_rms_hu": _("Consistency, RMS in HU"),
+        "psnr": _("PSNR, dB"),
+        "ssim": _("SSIM"),
+        "ause": _("AUSE"),
+    }
+    return known.get(name, name.replace("_", " ").capitalize())
 
 
 def _isNumber(value):

@@ -60,6 +60,10 @@ class RunSection:
         """The folder of the last run that was begun or followed, in this Slicer or one before."""
         return slicer.app.userSettings().value(_SETTING, "") or ""
 
+    def remember(self, folder):
+        """Let the panel come back to a run, even in another Slicer."""
+        slicer.app.userSettings().setValue(_SETTING, str(folder))
+
     def update(self):
         self._fields.update()
         self._follow()
@@ -115,7 +119,7 @@ class RunSection:
         if state is None or not state.low or state.begun == self._known:
             return
         self._known = state.begun
-        slicer.app.userSettings().setValue(_SETTING, str(self._run.folder))
+        self.remember(self._run.folder)
         parameters.lowFolder, parameters.highFolder = state.low, state.high
         parameters.method, parameters.preset = Method(state.method), Preset(state.preset)
 
@@ -211,7 +215,7 @@ class RunSection:
         def ensured():
             self._panel.logic.installation.ensure()
             begin(self.request())
-            slicer.app.userSettings().setValue(_SETTING, str(self._run.folder))
+            self.remember(self._run.folder)
             self._panel.watch.follow()
 
         self._finishedSeen = None

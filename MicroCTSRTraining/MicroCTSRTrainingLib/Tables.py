@@ -1,9 +1,11 @@
 """Tables and plots in the scene, each found again by what it is of."""
 
+import numpy as np
 import slicer
 import vtk
 
 ATTRIBUTE = "MicroCTSRTraining.of"
+_ROOM = 1.45
 COLOURS = (
     (0.12, 0.47, 0.71),
     (1.00, 0.50, 0.05),
@@ -87,3 +89,14 @@ def fillChart(chart, table, x, ys, titles):
     chart.SetYAxisTitle(upwards)
     chart.SetLegendVisibility(len(wanted) > 1)
     chart.SetLegendFontSize(12)
+    _leaveRoom(chart, [slicer.util.arrayFromTableColumn(table, column) for column in ys])
+
+
+def _leaveRoom(chart, columns):
+    """Keep the top of a chart free where a legend covers it."""
+    values = np.concatenate(columns) if len(columns) > 1 else np.empty(0)
+    values = values[np.isfinite(values)]
+    chart.SetYAxisRangeAuto(values.size == 0)
+    if values.size:
+        least, greatest = min(0.0, values.min()), values.max()
+        chart.SetYAxisRange(least, least + (greatest - least) * _ROOM or 1.0)

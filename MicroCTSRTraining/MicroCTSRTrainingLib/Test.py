@@ -17,6 +17,7 @@ from MicroCTSRLib.Test import waitUntil
 from .Parameter import Measure, Method
 from .TrainingRun import Stage
 
+NAME = "microctsr-self-test"
 # Ten steps of a network small enough for any computer.
 SETTINGS = """
 epochs: 2
@@ -35,12 +36,21 @@ class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
     def setUp(self):
         slicer.mrmlScene.Clear()
         self.folder = Path(tempfile.mkdtemp(prefix="MicroCTSRTraining-"))
-        self.run = self.folder / "runs" / "first"
+        self.run = self.folder / "runs" / NAME
+        self.remembered = openPanel().run.remembered()
 
     def tearDown(self):
+        """Leave the user's list of models, and the run that the panel remembers, as they were."""
         widget = openPanel()
-        widget.logic.run.attach(None)
-        widget.parameters.outputFolder = ""
+        run = widget.logic.run
+        if run.isAtWork:
+            run.stop()
+            waitUntil(lambda: not run.isAtWork)
+        for entry in widget.logic.models.entries():
+            if entry.card["name"] == NAME and not entry.isBundled:
+                widget.logic.models.delete(entry)
+        widget.parameters.outputFolder = self.remembered
+        widget.run.remember(self.remembered)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def runTest(self):
@@ -121,13 +131,13 @@ class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
         self.assertEqual(len(widget.logic.run.history()), 2)
         self.assertIn("Finished", widget.ui.statusLabel.text)
         names = [entry.card["name"] for entry in widget.logic.models.entries()]
-        self.assertIn("first", names)
+        self.assertIn(NAME, names)
         widget.ui.showCurvesButton.click()
-        history = slicer.util.getNode("first history")
+        history = slicer.util.getNode(f"{NAME} history")
         self.assertEqual(history.GetNumberOfRows(), 2)
-        chart = slicer.util.getNode("first curves")
+        chart = slicer.util.getNode(f"{NAME} curves")
         self.assertGreater(chart.GetNumberOfPlotSeriesNodes(), 0)
-        picture = slicer.util.getNode("first picture")
+        picture = slicer.util.getNode(f"{NAME} picture")
         self.assertEqual(picture.GetImageData().GetNumberOfScalarComponents(), 3)
 
     def evaluate(self, widget):
@@ -139,9 +149,9 @@ class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
         widget.parameters.referencePath = str(self.folder / "phantoms/case_001/high.nrrd")
         widget.ui.evaluateButton.click()
         waitUntil(lambda: widget.logic.queue.current is None)
-        self.assertIn("m_hum", widget.ui.evaluateLabel.text)
+        self.assertIn("m-HuM", widget.ui.evaluateLabel.text)
         measures = slicer.util.getNode("Ear m-HuM")
-        self.assertEqual(measures.GetTable().GetColumn(0).GetValue(0), "m_hum")
+        self.assertEqual(measures.GetTable().GetColumn(0).GetValue(0), "m-HuM")
         slices = slicer.util.getNode("Ear m-HuM by slice")
         self.assertIsNotNone(slices)
 

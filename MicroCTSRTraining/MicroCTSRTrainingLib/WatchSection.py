@@ -3,6 +3,7 @@
 from slicer.i18n import tr as _
 
 from . import Curves, Layouts, Pictures
+from .Measures import label
 
 
 class WatchSection:
@@ -78,9 +79,8 @@ class WatchSection:
         if not history:
             return "-"
         last = history[-1]
-        names = Curves.names()
         measures = ", ".join(
-            f"{names.get(name, name)} {value:.4g}" for name, value in last["validation"].items()
+            f"{label(name)} {value:.4g}" for name, value in last["validation"].items()
         )
         best = _(" (the best so far)") if last["best"] else ""
         return _("Epoch {epoch}: {measures}{best}").format(

@@ -39,6 +39,20 @@ def test_a_run_at_work_tells_its_step_and_the_time_left(tmp_path, monkeypatch):
     assert found.pid == os.getpid()
 
 
+def test_a_run_that_goes_on_is_where_it_was_while_its_cases_are_prepared(tmp_path, monkeypatch):
+    with recorded(tmp_path, BEGUN) as record:
+        record.at(7, "Epoch 2 of 2, step 7")
+        record.end("paused", "Stopped at step 7.")
+        kept = (tmp_path / "state.json").read_bytes()
+    (tmp_path / "state.json").write_bytes(kept)
+    (tmp_path / "checkpoint.pt").touch()
+    monkeypatch.setattr(states, "_SECONDS_BETWEEN_WRITES", 0)
+    with recorded(tmp_path, BEGUN) as record:
+        record.preparing(0.25)
+        found = read_state(tmp_path)
+        assert (found.step, found.message) == (7, "Preparing the cases, 25%")
+
+
 def test_a_run_that_ends_well_is_finished(tmp_path):
     with recorded(tmp_path, BEGUN):
         pass
@@ -89,6 +103,12 @@ def test_a_killed_run_is_failed_and_not_at_work_for_ever(tmp_path):
     assert found.state == "failed"
     assert "ended without a word" in found.message
     assert read_state(tmp_path).state == "failed"
+
+
+def test_without_psutil_a_run_is_taken_at_its_word(tmp_path, monkeypatch):
+    with recorded(tmp_path, BEGUN):
+        monkeypatch.setitem(sys.modules, "psutil", None)
+        assert read_state(tmp_path).state == "running"
 
 
 def test_another_process_with_the_same_number_is_not_taken_for_the_run(tmp_path):

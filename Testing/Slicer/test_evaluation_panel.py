@@ -71,9 +71,9 @@ def test_m_hum_becomes_a_table_and_a_plot_of_every_slice(ready):
     ct = slicer.util.arrayFromVolume(ready.parameters.generatedVolume)
     by_slice = ct.mean(axis=(1, 2), dtype=float)  # what the stand-in answers
 
-    assert measures("Result m-HuM")["m_hum"] == pytest.approx(by_slice.mean(), rel=1e-5)
+    assert measures("Result m-HuM")["m-HuM"] == pytest.approx(by_slice.mean(), rel=1e-5)
     assert slicer.util.getNode("Result m-HuM").GetAttribute("MicroCTSR.distance") == "I1"
-    assert "m_hum" in ready.ui.evaluateLabel.text
+    assert "m-HuM" in ready.ui.evaluateLabel.text
     slices = slicer.util.getNode("Result m-HuM by slice")
     found = slicer.util.arrayFromTableColumn(slices, "m_hum")
     np.testing.assert_allclose(found, by_slice, rtol=1e-5)
@@ -81,6 +81,7 @@ def test_m_hum_becomes_a_table_and_a_plot_of_every_slice(ready):
     series = chart.GetNthPlotSeriesNode(0)
     assert (series.GetXColumnName(), series.GetYColumnName()) == ("index", "m_hum")
     assert series.GetTableNode() is slices
+    assert chart.GetYAxisTitle() == "m-HuM"
     view = slicer.mrmlScene.GetSingletonNode("MicroCTSRSlices", "vtkMRMLPlotViewNode")
     assert view.GetPlotChartNode() is chart
     table_view = slicer.mrmlScene.GetSingletonNode("MicroCTSRMeasures", "vtkMRMLTableViewNode")
@@ -93,10 +94,10 @@ def test_fidelity_with_uncertainty_becomes_a_table_of_every_number(ready):
     evaluate(ready)
     found = measures("Result fidelity")
     truth = slicer.util.arrayFromVolume(ready.parameters.referenceVolume)
-    assert found["ssim"] == pytest.approx(truth.mean(dtype=float), rel=1e-5)
-    assert found["dice fluid"] == 0.7
-    assert (found["ause"], found["rank_correlation"]) == (0.1, 0.6)
-    assert found["coverage 2"] == 0.95
+    assert found["SSIM"] == pytest.approx(truth.mean(dtype=float), rel=1e-5)
+    assert found["Dice fluid"] == 0.7
+    assert (found["AUSE"], found["Rank correlation"]) == (0.1, 0.6)
+    assert found["Coverage 2"] == 0.95
 
 
 def test_a_measurement_again_takes_the_place_of_the_one_before(ready):
@@ -115,7 +116,7 @@ def test_files_are_measured_where_they_lie(ready, tmp_path):
     ready.parameters.generatedPath = str(tmp_path / "Result.nrrd")
     ready.parameters.referencePath = str(tmp_path / "Truth.nrrd")
     evaluate(ready)
-    assert "m_hum" in measures("Result.nrrd m-HuM")
+    assert "m-HuM" in measures("Result.nrrd m-HuM")
 
 
 def test_volumes_under_different_transforms_are_not_compared(ready):
@@ -126,7 +127,7 @@ def test_volumes_under_different_transforms_are_not_compared(ready):
     assert "Result and Truth lie under different transforms" in ready.ui.evaluateLabel.text
     ready.parameters.referenceVolume.SetAndObserveTransformNodeID(transform)
     evaluate(ready)
-    assert "psnr" in measures("Result fidelity")
+    assert "PSNR, dB" in measures("Result fidelity")
 
 
 def test_an_evaluation_that_fails_says_why_and_leaves_the_scene(ready):

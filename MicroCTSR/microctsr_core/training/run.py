@@ -179,7 +179,10 @@ class Callbacks:
             Cancelled: the folder holds a request to stop; what was prepared stays in the cache.
         """
         self.progress(min(fraction, 0.99), message)
-        if self.record is not None and self.record.is_asked_to_stop():
+        if self.record is None:
+            return
+        self.record.preparing(fraction)
+        if self.record.is_asked_to_stop():
             raise Cancelled("The run was stopped before its first step; go on with --resume.")
 
     def progress(self, fraction: float, message: str) -> None:

@@ -3,7 +3,7 @@
 Whoever watches a run, be it a program that started it or one that came later, reads
 ``state.json``, which the run writes about once a second. A file asks the run to stop after its
 step, since not every system has a signal that does. Nothing but Python is needed to read the
-state, and psutil to know whether the process of a run still is there.
+state; only with psutil it is known whether the process of a run still is there.
 """
 
 from __future__ import annotations
@@ -125,9 +125,11 @@ class Record:
         import psutil
 
         process = psutil.Process()
+        earlier = _recorded(output) if (output / CHECKPOINT).exists() else None
         self._output = output
         self._state = replace(
             state,
+            step=earlier.step if earlier is not None else 0,
             begun=time.time(),
             host=platform.node(),
             pid=process.pid,
@@ -137,6 +139,11 @@ class Record:
         self._written = 0.0
         self._forget_earlier_request()
         self._write()
+
+    def preparing(self, fraction: float) -> None:
+        """Take down how much is prepared before the first step."""
+        self._state = replace(self._state, message=f"Preparing the cases, {fraction:.0%}")
+        self._write_now_and_then()
 
     def at(self, step: int, message: str) -> None:
         """Take down where the run is.
@@ -149,8 +156,7 @@ class Record:
         self._first = self._first or (step, now)
         left = self._left(step, now)
         self._state = replace(self._state, step=step, message=message, seconds_left=left)
-        if now - self._written >= _SECONDS_BETWEEN_WRITES:
-            self._write()
+        self._write_now_and_then()
 
     def is_asked_to_stop(self) -> bool:
         """Whether the run is to end after its step."""
@@ -177,6 +183,10 @@ class Record:
         if step == first:
             return None
         return (now - begun) / (step - first) * (self._state.steps - step)
+
+    def _write_now_and_then(self) -> None:
+        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+            self._write()
 
     def _write(self) -> bool:
         """Whether the state was written; it is never worth a run."""
@@ -259,8 +269,10 @@ def _is_at_work(state: RunState, output: Path) -> bool:
             return time.time() - (output / STATE).stat().st_mtime < _SILENCE_S
         except OSError:
             return False
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:  # nobody here can tell
+        return True
     try:
         process = psutil.Process(state.pid)
         same = abs(process.create_time() - state.process_begun) < _CLOCKS_DIFFER_BY_S

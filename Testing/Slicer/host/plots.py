@@ -45,15 +45,23 @@ def _chart(node) -> vtk.vtkChartXY:
     chart.GetTitleProperties().SetFontSize(node.GetTitleFontSize())
     chart.SetShowLegend(node.GetLegendVisibility())
     chart.GetLegend().SetLabelSize(node.GetLegendFontSize())
-    for place, title in (
-        (vtk.vtkAxis.BOTTOM, node.GetXAxisTitle()),
-        (vtk.vtkAxis.LEFT, node.GetYAxisTitle()),
+    for place, title, is_auto, limits in (
+        (
+            vtk.vtkAxis.BOTTOM,
+            node.GetXAxisTitle(),
+            node.GetXAxisRangeAuto(),
+            node.GetXAxisRange(),
+        ),
+        (vtk.vtkAxis.LEFT, node.GetYAxisTitle(), node.GetYAxisRangeAuto(), node.GetYAxisRange()),
     ):
         axis = chart.GetAxis(place)
         axis.SetTitle(title or "")
         axis.GetTitleProperties().SetFontSize(node.GetAxisTitleFontSize())
         axis.GetLabelProperties().SetFontSize(node.GetAxisLabelFontSize())
         axis.SetGridVisible(node.GetGridVisibility())
+        if not is_auto:
+            axis.SetBehavior(vtk.vtkAxis.FIXED)
+            axis.SetRange(*limits)
     return chart
 
 
