@@ -35,6 +35,11 @@ class FoldersSection:
 
     def problem(self):
         """Why a run cannot use the folders, or nothing."""
+        survey = self._surveyOf(self._key())
+        return self._pathProblem() or (survey or {}).get("problem") or ""
+
+    def _pathProblem(self):
+        """Why there is nothing to check, or nothing."""
         parameters = self._panel.parameters
         for text, what in (
             (parameters.lowFolder, _("clinical CT")),
@@ -51,8 +56,7 @@ class FoldersSection:
                 return _("{path} is no folder; choose the folder of {what}.").format(
                     path=path, what=what
                 )
-        survey = self._surveyOf(self._key())
-        return (survey or {}).get("problem") or ""
+        return ""
 
     def update(self):
         if self._panel.parameters is None:
@@ -62,7 +66,7 @@ class FoldersSection:
         isLocked = self._panel.run.isLocked
         for line in (ui.lowPath, ui.highPath):
             line.enabled = not isLocked
-        problem = self.problem() if self._survey is None else ""
+        problem = self._pathProblem()
         ui.checkButton.enabled = isBusy or not problem
         ui.checkButton.text = _("Cancel") if isBusy else _("Check folders")
         ui.checkButton.toolTip = problem or _(
@@ -139,7 +143,7 @@ class FoldersSection:
             problem = case["problem"]
             texts = (
                 case["name"],
-                _("{domain}, {kind}").format(domain=kind, kind=_kinds().get(case["kind"])),
+                _("{domain}, {kind}").format(domain=kind, kind=_kinds().get(case["kind"], "")),
                 Texts.grid(case["shape"]) if case["shape"] else "-",
                 Texts.lengths(case["spacing_mm"]) if case["spacing_mm"] else "-",
                 problem or _("good"),

@@ -64,6 +64,12 @@ class RunSection:
         """Let the panel come back to a run, even in another Slicer."""
         slicer.app.userSettings().setValue(_SETTING, str(folder))
 
+    def onParameters(self):
+        """Come back to the run, where the scene's parameters name none."""
+        self._known = None
+        if not self._panel.parameters.outputFolder:
+            self._panel.parameters.outputFolder = self.remembered()
+
     def update(self):
         self._fields.update()
         self._follow()
@@ -121,7 +127,10 @@ class RunSection:
         self._known = state.begun
         self.remember(self._run.folder)
         parameters.lowFolder, parameters.highFolder = state.low, state.high
-        parameters.method, parameters.preset = Method(state.method), Preset(state.preset)
+        if state.method in [each.value for each in Method]:
+            parameters.method = Method(state.method)
+        if state.preset in [each.value for each in Preset]:
+            parameters.preset = Preset(state.preset)
 
     def _folder(self):
         text = self._panel.parameters.outputFolder

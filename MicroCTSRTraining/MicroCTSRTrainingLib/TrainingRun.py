@@ -117,6 +117,8 @@ class TrainingRun:
         Raises:
             WriteError: the folder cannot be written, or Slicer's Python cannot be started.
         """
+        if self.folder is None:
+            raise WriteError(_("Choose a folder for the run first."))
         self.failure = ""
         now, place = time.time(), _size(self._log())
         try:

@@ -67,7 +67,7 @@ class WatchSection:
         epoch, pictures = self._run.pictures()
         case = min(self._panel.parameters.heldOutCase - 1, max(pictures, default=0))
         choice = self._choice()
-        wanted = (self._folder, len(history), history[-1], choice, epoch, case)
+        wanted = (self._folder, len(history), str(history[-1]), choice, epoch, case)
         if wanted != self._shown:
             self._shown = wanted
             _table, self._chart = Curves.show(self._folder, history, choice)

@@ -27,8 +27,7 @@ class MicroCTSRTrainingWidget(Panel):
         Panel.cleanup(self)
 
     def onParameters(self):
-        if not self.parameters.outputFolder:
-            self.parameters.outputFolder = self.run.remembered()
+        self.run.onParameters()
 
     def onSceneStartClose(self):
         self.logic.queue.cancelAll()

@@ -181,6 +181,9 @@ def test_folders_that_no_run_can_use_bar_the_start_until_others_are_chosen(
     training.parameters.highFolder = str(high)
     assert training.ui.startButton.enabled
     assert not training.ui.casesTable.visible
+    training.parameters.highFolder = ""
+    assert training.ui.checkButton.toolTip == "Choose the folder of micro-CT."
+    assert not training.ui.checkButton.enabled
 
 
 def test_the_check_can_be_cancelled(training, ears, tmp_path):
@@ -335,6 +338,7 @@ def test_the_folder_alone_tells_all_of_a_run(at_work, folders, tmp_path):
 def test_a_run_goes_on_when_the_scene_is_closed(at_work):
     host.closeScene()
     assert at_work.parameters.outputFolder == str(at_work.logic.run.folder)
+    assert at_work.parameters.lowFolder.endswith("low")
     assert stage(at_work) == "RUNNING"
     step = at_work.logic.run.state.step
     host.pump(until=lambda: at_work.logic.run.state.step > step, timeout=20)
@@ -465,6 +469,13 @@ def test_the_newest_picture_stands_upright_in_its_view(finished):
     assert abs(red[:, 1].min() - blue[:, 1].min()) <= 1
 
 
+def test_another_held_out_case_is_shown_on_request(finished):
+    finished.ui.heldOutCaseSpinBox.value = 2
+    assert slicer.util.arrayFromVolume(slicer.util.getNode("first picture")).max() == 200
+    assert finished.parameters.heldOutCase == 2
+    finished.ui.heldOutCaseSpinBox.value = 9  # there are two; the last is shown
+
+
 def test_a_run_shown_again_makes_no_second_nodes(finished):
     count = slicer.mrmlScene.GetNumberOfNodes()
     host.click(finished.ui.showCurvesButton)
@@ -479,6 +490,20 @@ def test_a_scene_is_left_alone_by_a_finished_run_that_is_only_looked_at(finished
     assert finished.ui.epochLabel.text == "Epoch 2: m-HuM 0.05, PSNR, dB 17 (the best so far)"
     host.click(finished.ui.showCurvesButton)
     assert slicer.util.getNode("first history").GetNumberOfRows() == 2
+
+
+def test_the_curves_leave_room_for_their_legend(finished):
+    tables = sys.modules["MicroCTSRTrainingLib.Tables"]
+    table = slicer.util.getNode("first history")
+    chart = tables.nodeOf("vtkMRMLPlotChartNode", "several", "Several")
+    drawn = {"m_hum": "a", "loss cycle_high": "b"}
+    tables.fillChart(chart, table, "step", drawn, ("Title", "Step", "Value"))
+    assert chart.GetLegendVisibility()
+    least, greatest = chart.GetYAxisRange()
+    assert least == 0
+    assert greatest > 1.3  # the highest value is 1
+    tables.fillChart(chart, table, "step", {"m_hum": "a"}, ("Title", "Step", "Value"))
+    assert chart.GetYAxisRangeAuto()
 
 
 def test_missing_packages_are_asked_for_by_the_check_and_the_start(ready, monkeypatch):
