@@ -53,7 +53,7 @@ model: $(STAMP) ## Train the bundled model again (hours)
 
 clean: ## Remove results and caches; the environment stays (remove .venv by hand)
 	rm -rf output build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
-	find MicroCTSR Testing -name __pycache__ -type d -prune -exec rm -rf {} +
+	find MicroCTSR MicroCTSRTraining Testing -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

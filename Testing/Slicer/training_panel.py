@@ -12,6 +12,7 @@ import host
 from panel import REPOSITORY
 
 MODULE_FILE = REPOSITORY / "MicroCTSRTraining" / "MicroCTSRTraining.py"
+LONG = 2000  # steps of the stand-in; a run of these is still at work when it is looked at
 STAND_IN = Path(__file__).parent / "stand_in_command.py"
 
 
