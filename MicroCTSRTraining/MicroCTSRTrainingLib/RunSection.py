@@ -48,12 +48,13 @@ class RunSection:
     def request(self):
         """What the controls ask for."""
         parameters = self._panel.parameters
+        config = parameters.configFile
         return TrainingRequest(
             parameters.lowFolder,
             parameters.highFolder,
             parameters.method.value,
             parameters.preset.value,
-            parameters.configFile,
+            str(Path(config).expanduser()) if config else "",
         )
 
     def remembered(self):
