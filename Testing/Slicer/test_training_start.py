@@ -82,7 +82,7 @@ def test_settings_come_back_with_the_scene(run_ready, tmp_path):
 def test_missing_packages_are_asked_for_by_the_check_and_the_start(run_ready, monkeypatch):
     from panel import pretend_missing
 
-    installation = sys.modules["MicroCTSRLib.Installation"].Installation
+    installation = type(run_ready.logic.installation)
     logic = sys.modules["MicroCTSRTrainingLib.Logic"]
     files = (logic.REQUIREMENTS, logic.TRAINING_REQUIREMENTS)
     monkeypatch.setattr(run_ready.logic, "installation", installation(files, "MicroCTSR Training"))
