@@ -164,6 +164,29 @@ def test_the_window_is_not_blocked_while_a_large_volume_is_handed_over(ready):
     assert block.seconds < 0.3
 
 
+@pytest.mark.parametrize(
+    ("words", "option", "kind"),
+    [
+        (("evaluate", "m-hum"), "form", "Form"),
+        (("evaluate", "m-hum"), "distance", "Distance"),
+        (("train",), "method", "Method"),
+        (("train",), "preset", "Preset"),
+    ],
+)
+def test_the_panel_offers_what_the_command_takes(words, option, kind, training):
+    import typer
+
+    from microctsr_core.cli import app
+
+    command = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]
+    taken = next(each for each in command.params if each.name == option)
+    offered = getattr(sys.modules["MicroCTSRTrainingLib.Parameter"], kind)
+    assert [each.value for each in offered] == list(taken.type.choices)
+    assert next(iter(offered)).value == taken.default
+
+
 def test_numbers_of_an_answer_become_rows():
     rows = sys.modules["MicroCTSRTrainingLib.Measures"].rows
     answer = {
