@@ -1,10 +1,12 @@
 """What an evaluation found, as a table of measures, and slice by slice as a table with a chart."""
 
+import math
+
 from slicer.i18n import tr as _
 
 from . import Tables
 
-SLICE = "index"
+SLICE, NEAREST = "index", "nearest"
 
 
 def rows(answer):
@@ -26,10 +28,10 @@ def rows(answer):
 
 
 def bySlice(answer):
-    """The columns of what was found of every slice, by their names; empty where nothing was."""
+    """The numbers found of every slice, by their names; NaN where a slice has none."""
     slices = answer.get("slices") or []
-    columns = [name for name in (slices[0] if slices else {}) if _isNumber(slices[0][name])]
-    return {name: [each[name] for each in slices] for name in columns}
+    names = dict.fromkeys(name for each in slices for name in each if _isNumber(each[name]))
+    return {name: [_number(each.get(name)) for each in slices] for name in names}
 
 
 def show(answer, title):
@@ -50,12 +52,12 @@ def show(answer, title):
         if isinstance(text, str):
             table.SetAttribute(f"MicroCTSR.{name}", text)
     columns = bySlice(answer)
-    if SLICE not in columns or len(columns) < 2:
+    if SLICE not in columns or not set(columns) - {SLICE, NEAREST}:
         return table, None
     name = _("{0} by slice").format(title)
     slices = Tables.nodeOf("vtkMRMLTableNode", name, name)
     Tables.fillTable(slices, columns)
-    measure = next(column for column in columns if column != SLICE)
+    measure = next(column for column in columns if column not in (SLICE, NEAREST))
     chart = Tables.nodeOf("vtkMRMLPlotChartNode", name, name)
     Tables.fillChart(chart, slices, SLICE, {measure: measure}, (title, _("Slice"), label(measure)))
     return table, chart
@@ -71,6 +73,10 @@ def label(name):
         "ause": _("AUSE"),
     }
     return known.get(name, name.replace("_", " ").capitalize())
+
+
+def _number(value):
+    return value if _isNumber(value) else math.nan
 
 
 def _isNumber(value):

@@ -1,7 +1,9 @@
 """Results are measured from nodes or files; measures become tables and plots in the scene."""
 
+import importlib
 import sys
 import time
+import typing
 
 import numpy as np
 import pytest
@@ -165,26 +167,30 @@ def test_the_window_is_not_blocked_while_a_large_volume_is_handed_over(ready):
 
 
 @pytest.mark.parametrize(
-    ("words", "option", "kind"),
+    ("command", "option", "kind"),
     [
-        (("evaluate", "m-hum"), "form", "Form"),
-        (("evaluate", "m-hum"), "distance", "Distance"),
-        (("train",), "method", "Method"),
-        (("train",), "preset", "Preset"),
+        ("m_hum.m_hum", "form", "Form"),
+        ("m_hum.m_hum", "distance", "Distance"),
+        ("training.train", "method", "Method"),
+        ("training.train", "preset", "Preset"),
     ],
 )
-def test_the_panel_offers_what_the_command_takes(words, option, kind, training):
-    import typer
-
-    from microctsr_core.cli import app
-
-    command = typer.main.get_command(app)
-    for word in words:
-        command = command.commands[word]
-    taken = next(each for each in command.params if each.name == option)
+def test_the_panel_offers_what_the_command_takes(command, option, kind, training):
+    module, _, function = command.partition(".")
+    options = getattr(importlib.import_module(f"microctsr_core.cli.{module}"), function)
+    literal, *_ = typing.get_args(options.__annotations__[option])
     offered = getattr(sys.modules["MicroCTSRTrainingLib.Parameter"], kind)
-    assert [each.value for each in offered] == list(taken.type.choices)
-    assert next(iter(offered)).value == taken.default
+    assert tuple(each.value for each in offered) == typing.get_args(literal)
+
+
+def test_a_slice_without_a_value_has_no_point_in_the_plot():
+    by_slice = sys.modules["MicroCTSRTrainingLib.Measures"].bySlice
+    slices = [{"index": 0, "m_hum": None}, {"index": 1, "m_hum": 0.5}]
+    found = by_slice({"slices": slices})
+    assert found["index"] == [0, 1]
+    assert np.isnan(found["m_hum"][0])
+    assert found["m_hum"][1] == 0.5
+    assert by_slice({"slices": []}) == {}
 
 
 def test_numbers_of_an_answer_become_rows():
