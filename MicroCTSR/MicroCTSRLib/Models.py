@@ -1,5 +1,6 @@
 """The models to choose from: those that came with MicroCTSR, and the user's own packages."""
 
+import hashlib
 import html
 import json
 import re
@@ -93,10 +94,16 @@ class Models:
             ModelEntry
 
         Raises:
-            ModelError: the run has no model yet, or it cannot be copied.
+            ModelError: the run has no model yet, is writing one, or it cannot be copied.
         """
         run = Path(run)
         card = self._card(run)
+        if card.get("weights_sha256") != _digest(run / cards.WEIGHTS):
+            raise ModelError(
+                _("The run in {folder} is just writing its model; try again in a moment.").format(
+                    folder=run
+                )
+            )
         for entry in self.entries():
             same = entry.card.get("weights_sha256") == card.get("weights_sha256")
             if same and not entry.isBundled:
@@ -190,6 +197,14 @@ class Models:
 
 def _userFolder():
     return Path(slicer.app.slicerUserSettingsFilePath).parent / "MicroCTSR" / "models"
+
+
+def _digest(path):
+    """SHA-256 of a file, or nothing where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _modelName(text):

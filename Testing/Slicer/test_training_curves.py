@@ -1,5 +1,7 @@
 """A run's model is listed, and its curves and pictures stand in Slicer's views."""
 
+import hashlib
+import json
 import sys
 
 import numpy as np
@@ -31,6 +33,29 @@ def test_a_finished_model_is_in_the_list_of_microctsr_once(finished, panel):
     assert chosen.card["weights_sha256"] in card
     assert panel.ui.modelSelector.currentText == f"{chosen.title} (yours)"
     assert len(panel.models.entries()) == before
+
+
+def test_a_model_that_is_just_being_written_is_not_taken(finished):
+    weights = finished.logic.run.folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"more")
+    host.click(finished.ui.useModelButton)
+    assert "is just writing its model; try again" in finished.ui.statusLabel.text
+    assert slicer.util.selectedModule() == "MicroCTSRTraining"
+
+
+def test_a_model_gets_the_name_of_its_run_where_nobody_gave_it_one(finished, tmp_path):
+    models = type(finished.logic.models)(tmp_path / "models")
+    card_file = finished.logic.run.folder / "card.json"
+    card = json.loads(card_file.read_text())
+    card_file.write_text(json.dumps({**card, "name": "cyclegan-compact"}))
+    run = finished.logic.run.folder.rename(finished.logic.run.folder.with_name("My first run!"))
+    assert models.importRun(run).card["name"] == "my-first-run"
+    assert models.importRun(run).folder.name == "my-first-run-1.0.0"
+    weights = (run / "weights.safetensors").read_bytes() + b" "
+    (run / "weights.safetensors").write_bytes(weights)
+    other = {"name": "cyclegan-compact", "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    (run / "card.json").write_text(json.dumps({**card, **other}))
+    assert models.importRun(run).card["name"] == "my-first-run-2"
 
 
 def test_the_curves_of_a_run_stand_in_the_plot_view(finished):
