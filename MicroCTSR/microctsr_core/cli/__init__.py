@@ -9,6 +9,7 @@ import typer
 
 from .. import __version__
 from .benchmark import benchmark
+from .comparison import compare
 from .conduct import end_politely_when_terminated
 from .models import calibrate, cost, import_cyclegan, info, list_
 from .phantoms import phantom
@@ -22,6 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: microctsr superresolve ct.nrrd sr.nrrd --preview sr.png",
+)
+evaluate_app = typer.Typer(
+    no_args_is_help=True,
+    epilog="Example: microctsr evaluate compare --study study.yaml --report report.html",
 )
 model_app = typer.Typer(no_args_is_help=True, epilog="Example: microctsr model info ear")
 
@@ -44,6 +49,11 @@ app.add_typer(
     name="model",
     help="Bundled models, what their cards say, what they cost here; models of others.",
 )
+app.add_typer(evaluate_app, name="evaluate", help="How good results are.")
+evaluate_app.command(
+    "compare",
+    epilog="Example: microctsr evaluate compare --study study.yaml --report report.html",
+)(compare)
 model_app.command("list", epilog="Example: microctsr model list")(list_)
 model_app.command("info", epilog="Example: microctsr model info ear")(info)
 model_app.command("cost", epilog="Example: microctsr model cost ear --json cost.json")(cost)

@@ -22,7 +22,7 @@ from .config import (
     ValidationSettings,
 )
 from .domains import DataSettings
-from .entries import read_yaml, validated
+from ..entries import read_yaml, validated
 
 _PAPER_BATCH = BatchSettings(size=5, patch=256, stride=128, patches=5000)
 _PAPER_RATES = OptimiserSettings()

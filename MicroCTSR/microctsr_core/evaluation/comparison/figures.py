@@ -1,0 +1,232 @@
+"""Figures of the values: box plots, effect sizes, and the curves of uncertainty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..uncertainty import NORMAL_COVERAGE
+from .catalogue import MEASURES
+from .results import Results
+from .theme import (
+    LINE,
+    MUTED,
+    NORMAL,
+    SMALL,
+    TEXT,
+    WIDTH,
+    colours,
+    dress,
+    new_figure,
+    style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMNS = 4
+_ROW = 1.62  # inches, as the next
+_EFFECT_ROW = 0.27
+
+
+def method_colours(results: Results) -> dict[str, str]:
+    """The colour of each method of a study, in every figure."""
+    cubic = next((m.name for m in results.study.methods if m.kind == "cubic"), None)
+    return colours(results.methods, results.study.against, cubic)
+
+
+def draw_boxes(results: Results) -> Figure:
+    """A panel for each measure: boxes over the cases by method, every case as a dot.
+
+    Boxes reach from quartile to quartile about the median, whiskers to the farthest case within
+    1.5 times that range; a line joins what the methods make of one case.
+    """
+    keys, palette = results.measures, method_colours(results)
+    rows = -(-len(keys) // _COLUMNS)
+    figure = new_figure(rows * _ROW + 0.3)
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    for place, key in zip(axes, keys, strict=False):
+        _draw_panel(place, results, key, palette)
+    for place in axes[len(keys) :]:
+        place.set_axis_off()
+    handles = [
+        _patch(colour, name) for name, colour in palette.items()
+    ]
+    figure.legend(
+        handles=handles, loc="lower center", ncols=len(handles), frameon=False,
+        prop={"family": style()["fontfamily"], "size": NORMAL}, labelcolor=TEXT,
+        handlelength=0.9, handleheight=0.9, columnspacing=1.6, borderaxespad=0,
+    )  # fmt: skip
+    bottom = 0.3 / (rows * _ROW + 0.3)
+    figure.subplots_adjust(0.065, bottom + 0.012, 0.995, 1 - 0.22 / (rows * _ROW), 0.38, 0.34)
+    return figure
+
+
+def _draw_panel(axes: Axes, results: Results, key: str, palette: dict[str, str]) -> None:
+    names = [name for name in results.methods if results.known(name, key)]
+    table = np.array([results.of(name, key) for name in names])
+    where = np.arange(len(names))
+    for case in table.T:
+        axes.plot(where, case, color=LINE, linewidth=0.5, zorder=1)
+    for n, name in enumerate(names):
+        values = table[n][np.isfinite(table[n])]
+        axes.boxplot(
+            values, positions=[n], widths=0.52, showfliers=False, patch_artist=True, zorder=2,
+            boxprops={"facecolor": palette[name], "alpha": 0.32, "linewidth": 0},
+            medianprops={"color": palette[name], "linewidth": 1.6},
+            whiskerprops={"color": palette[name], "linewidth": 0.8},
+            capprops={"linewidth": 0},
+        )  # fmt: skip
+        spread = _spread(len(values))
+        axes.scatter(
+            n + spread, values, s=5, color=palette[name], edgecolor="white", linewidth=0.25,
+            zorder=3,
+        )  # fmt: skip
+    measure = MEASURES[key]
+    if not isinstance(measure.best, str):
+        axes.axhline(measure.best, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+    dress(axes)
+    axes.set_xlim(-0.6, len(results.methods) - 0.4)
+    axes.set_xticks([])
+    axes.margins(y=0.08)
+    axes.set_title(f"{measure.label} {measure.direction}", loc="left", pad=4, **style(NORMAL))
+    axes.set_ylabel(measure.unit, labelpad=1.5, **style(SMALL, MUTED))
+
+
+def _spread(count: int) -> np.ndarray:
+    """Small steps to the sides, so that dots of like values are told apart; always the same."""
+    golden = (np.arange(count) * 0.618034) % 1
+    return (golden - 0.5) * 0.3
+
+
+def _patch(colour: str, name: str) -> object:
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=colour, alpha=0.75, label=name)
+
+
+def draw_effects(results: Results) -> Figure | None:
+    """Rank-biserial correlation of each measure and rival; ``None`` where no test was possible."""
+    palette, against = method_colours(results), results.study.against
+    rows = []
+    for key in results.measures:
+        compared = results.compared(key)
+        found = {name: c for name, c in compared.items() if c.effect is not None}
+        if found:
+            rows.append((key, found))
+    if not rows:
+        return None
+    height = _EFFECT_ROW * len(rows) + 0.75
+    figure = new_figure(height)
+    axes = figure.add_axes((0.27, 0.42 / height, 0.7, 1 - 0.72 / height))
+    names = list(dict.fromkeys(name for _, found in rows for name in found))
+    for n, (key, found) in enumerate(rows):
+        y = len(rows) - 1 - n
+        if n % 2 == 0:
+            axes.axhspan(y - 0.5, y + 0.5, color="#f5f6f8", zorder=0, linewidth=0)
+        corrected = results.corrected(key)
+        for name, each in found.items():
+            offset = (0.5 * (len(names) - 1) - names.index(name)) * min(0.27, 0.8 / len(names))
+            p = corrected[name]
+            sure = p is not None and p < 0.05
+            axes.plot(
+                each.effect, y + offset, "o", markersize=4.2, zorder=3, clip_on=False,
+                markerfacecolor=palette[name] if sure else "white",
+                markeredgecolor=palette[name], markeredgewidth=0.9,
+            )  # fmt: skip
+    dress(axes)
+    axes.grid(visible=False)
+    axes.grid(axis="x", color=LINE, linewidth=0.5)
+    axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
+    axes.set_xlim(-1.03, 1.03)
+    axes.set_ylim(-0.5, len(rows) - 0.5)
+    labels = [MEASURES[key].label for key, _ in rows]
+    axes.set_yticks(range(len(rows))[::-1], labels)
+    axes.tick_params(axis="y", length=0, labelsize=NORMAL)
+    ticks = (-1, -0.5, 0, 0.5, 1)
+    axes.set_xticks(ticks, [f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in ticks])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("rank-biserial correlation", labelpad=3, **style(SMALL, MUTED))
+    for x, side, text in (
+        (-1, "left", f"\N{LEFTWARDS ARROW} {against} worse"),
+        (1, "right", f"{against} better \N{RIGHTWARDS ARROW}"),
+    ):
+        axes.text(
+            x, -0.245 / (_EFFECT_ROW * len(rows)), text, transform=axes.get_xaxis_transform(),
+            **style(SMALL, MUTED, ha=side, va="center"),
+        )  # fmt: skip
+    handles = [_dot(palette[name], name) for name in names]
+    figure.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.62, 1.0), ncols=len(handles),
+        frameon=False, prop={"family": style()["fontfamily"], "size": NORMAL}, labelcolor=TEXT,
+        handletextpad=0.2, columnspacing=1.4,
+    )  # fmt: skip
+    return figure
+
+
+def _dot(colour: str, name: str) -> object:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], marker="o", linestyle="", color=colour, markersize=4.2, label=f"against {name}")
+
+
+def draw_uncertainty(results: Results) -> Figure | None:
+    """Sparsification, calibration and coverage; ``None`` where no method has an uncertainty."""
+    if not results.curves:
+        return None
+    palette = method_colours(results)
+    figure = new_figure(2.6)
+    left, middle, right = figure.subplots(1, 3)
+    ends = []
+    for name, cases in results.curves.items():
+        colour = palette[name]
+        # Of the last voxels, few are left to tell anything.
+        removed = 100 * np.array(cases[0]["sparsification"]["removed"])[:-1]
+        for curve, line in (("left", "-"), ("oracle", (0, (3, 2)))):
+            mean = np.mean([case["sparsification"][curve] for case in cases], axis=0)[:-1]
+            left.plot(removed, mean, color=colour, linewidth=1.4 if line == "-" else 0.9,
+                      linestyle=line, label=name if line == "-" else None)  # fmt: skip
+        predicted, actual = (
+            np.sqrt(np.mean(np.square([case["calibration"][part] for case in cases]), axis=0))
+            for part in ("predicted", "actual")
+        )
+        ends += [*predicted[predicted > 0], *actual[actual > 0]]
+        middle.loglog(predicted, actual, color=colour, linewidth=1.2, marker="o", markersize=2.4)
+        multiples = list(NORMAL_COVERAGE)
+        for case in cases:
+            right.plot(
+                multiples, [case["coverage"][str(k)] for k in multiples], color=colour,
+                linewidth=0.4, alpha=0.35,
+            )  # fmt: skip
+        means = [np.mean([case["coverage"][str(k)] for case in cases]) for k in multiples]
+        right.plot(multiples, means, color=colour, linewidth=1.4, marker="o", markersize=2.8)
+    left.plot([0, 100], [1, 1], color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
+    if ends:
+        line = [min(ends), max(ends)]
+        middle.loglog(line, line, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)))
+    right.plot(
+        list(NORMAL_COVERAGE), list(NORMAL_COVERAGE.values()), color=MUTED, linewidth=0.8,
+        linestyle=(0, (4, 3)),
+    )  # fmt: skip
+    for axes, title, x, y in (
+        (left, "Sparsification", "most uncertain voxels removed, %", "mean error left"),
+        (middle, "Calibration", "uncertainty, HU", "RMS error, HU"),
+        (right, "Coverage", "uncertainties", "share of errors within"),
+    ):
+        dress(axes)
+        axes.set_title(title, loc="left", pad=4, **style(NORMAL, weight="bold"))
+        axes.set_xlabel(x, labelpad=2, **style(SMALL, MUTED))
+        axes.set_ylabel(y, labelpad=2, **style(SMALL, MUTED))
+    left.set(xlim=(0, 100), ylim=(0, 1.05))
+    right.set(ylim=(0, 1.02))
+    right.set_xticks(list(NORMAL_COVERAGE), [f"{k} SD" for k in NORMAL_COVERAGE])
+    handles = [_patch(palette[name], name) for name in results.curves]
+    figure.legend(
+        handles=handles, loc="lower center", ncols=len(handles), frameon=False,
+        prop={"family": style()["fontfamily"], "size": NORMAL}, labelcolor=TEXT,
+        handlelength=0.9, handleheight=0.9, borderaxespad=0.1,
+    )  # fmt: skip
+    figure.subplots_adjust(0.06, 0.225, 0.99, 0.91, 0.3)
+    return figure
