@@ -11,6 +11,7 @@ from .. import __version__
 from .benchmark import benchmark
 from .comparison import compare
 from .conduct import end_politely_when_terminated
+from .fidelity import fidelity
 from .models import calibrate, cost, import_cyclegan, info, list_
 from .phantoms import phantom
 from .superresolution import demo, superresolve
@@ -29,6 +30,10 @@ evaluate_app = typer.Typer(
     epilog="Example: microctsr evaluate compare --study study.yaml --report report.html",
 )
 model_app = typer.Typer(no_args_is_help=True, epilog="Example: microctsr model info ear")
+evaluate_app = typer.Typer(
+    no_args_is_help=True,
+    epilog="Example: microctsr evaluate fidelity --generated sr.nrrd --truth truth.nrrd",
+)
 
 app.command(
     epilog="Example: microctsr superresolve ct.nrrd sr.nrrd --box 24:32,49:97,56:104 "
@@ -67,6 +72,13 @@ model_app.command(
     epilog="Example: microctsr model calibrate models/ours ct.nrrd --box 24:32,49:97,56:104 "
     "--output models/ours-calibrated",
 )(calibrate)
+app.add_typer(
+    evaluate_app, name="evaluate", help="How good results are, and how honest their uncertainty."
+)
+evaluate_app.command(
+    epilog="Example: microctsr evaluate fidelity --generated sr.nrrd --truth truth.nrrd "
+    "--uncertainty uncertainty.nrrd --input ct.nrrd --json fidelity.json"
+)(fidelity)
 
 
 def _print_version(wanted: bool) -> None:

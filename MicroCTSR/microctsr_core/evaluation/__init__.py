@@ -1,19 +1,55 @@
 """How good a result is, measured against a known truth or against slices of other ears."""
 
+from .alignment import check_same_grid, on_grid_of, part_under
 from .fidelity import Fidelity, dice, fidelity, homogeneous, specks, tissue
 from .hu_moments import hu_distances, hu_moments, m_hum
+from .measures import measures
+from .sharpness import Edges, Resolution, edges, resolution
 from .structures import Structures, structures
+from .surfaces import SurfaceDistance, surface_distance
+from .uncertainty import (
+    BoneMap,
+    Calibration,
+    Honesty,
+    Sparsification,
+    bone_map,
+    calibrate,
+    gradient_magnitude,
+    honesty,
+    rank_correlation,
+    sparsify,
+)
 
 __all__ = [
+    "BoneMap",
+    "Calibration",
+    "Edges",
     "Fidelity",
+    "Honesty",
+    "Resolution",
+    "Sparsification",
     "Structures",
+    "SurfaceDistance",
+    "bone_map",
+    "calibrate",
+    "check_same_grid",
     "dice",
+    "edges",
     "fidelity",
+    "gradient_magnitude",
     "homogeneous",
+    "honesty",
     "hu_distances",
     "hu_moments",
     "m_hum",
+    "measures",
+    "on_grid_of",
+    "part_under",
+    "rank_correlation",
+    "resolution",
+    "sparsify",
     "specks",
     "structures",
+    "surface_distance",
     "tissue",
 ]
