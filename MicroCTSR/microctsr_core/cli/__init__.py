@@ -25,10 +25,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: microctsr superresolve ct.nrrd sr.nrrd --preview sr.png",
 )
-evaluate_app = typer.Typer(
-    no_args_is_help=True,
-    epilog="Example: microctsr evaluate compare --study study.yaml --report report.html",
-)
 model_app = typer.Typer(no_args_is_help=True, epilog="Example: microctsr model info ear")
 evaluate_app = typer.Typer(
     no_args_is_help=True,
@@ -54,11 +50,6 @@ app.add_typer(
     name="model",
     help="Bundled models, what their cards say, what they cost here; models of others.",
 )
-app.add_typer(evaluate_app, name="evaluate", help="How good results are.")
-evaluate_app.command(
-    "compare",
-    epilog="Example: microctsr evaluate compare --study study.yaml --report report.html",
-)(compare)
 model_app.command("list", epilog="Example: microctsr model list")(list_)
 model_app.command("info", epilog="Example: microctsr model info ear")(info)
 model_app.command("cost", epilog="Example: microctsr model cost ear --json cost.json")(cost)
@@ -79,6 +70,9 @@ evaluate_app.command(
     epilog="Example: microctsr evaluate fidelity --generated sr.nrrd --truth truth.nrrd "
     "--uncertainty uncertainty.nrrd --input ct.nrrd --json fidelity.json"
 )(fidelity)
+evaluate_app.command(
+    epilog="Example: microctsr evaluate compare --study study.yaml --report report.html"
+)(compare)
 
 
 def _print_version(wanted: bool) -> None:
