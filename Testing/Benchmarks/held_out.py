@@ -68,9 +68,7 @@ def phantoms_version() -> str:
     return hashlib.sha256(shown).hexdigest()[:12]
 
 
-def write_study(
-    folder: Path, spacing_mm: float, models: Iterable[str], samples: int | str
-) -> Path:
+def write_study(folder: Path, spacing_mm: float, models: Iterable[str], samples: int | str) -> Path:
     """The study that compares cubic interpolation and models (NAME=DIR) on all pairs there are."""
     methods: dict[str, object] = {"cubic": "cubic"}
     for argument in models:

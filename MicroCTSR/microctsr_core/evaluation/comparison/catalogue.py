@@ -60,8 +60,8 @@ _STRUCTURES, _TRUST = "Structures", "Uncertainty"
 
 _ROWS = (
     (_SHAPE, M_HUM, "m-HuM", "", "lowest", 4,
-     "How far the shapes in a slice are, by Hu's moments, from those of the nearest reference slice "
-     "(Li et al. 2021). Needs no truth, and sees little of what is fine."),
+     "How far the shapes in a slice are, by Hu's moments, from those of the nearest slice of the "
+     "references (Li et al. 2021). Needs no truth, and sees little of what is fine."),
     (_TRUTH, PSNR, "PSNR", "dB", "highest", 1,
      "Peak signal-to-noise ratio, over a range of 3000 HU."),
     (_TRUTH, "ssim", "SSIM", "", "highest", 3,

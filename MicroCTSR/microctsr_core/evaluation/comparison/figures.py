@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from .theme import (
     NORMAL,
     SMALL,
     TEXT,
-    WIDTH,
     colours,
     dress,
     new_figure,
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Cases: TypeAlias = Sequence[Mapping[str, Any]]
+"""What :func:`~microctsr_core.evaluation.measures` tells of each case of a method."""
+
+_HU = (1, 3000)  # from a negligible uncertainty to the contrast of bone in air
+_HU_TICKS = (1, 10, 100, 1000)
 _COLUMNS = 4
 _ROW = 1.62  # inches, as the next
 _EFFECT_ROW = 0.27
@@ -51,9 +56,7 @@ def draw_boxes(results: Results) -> Figure:
         _draw_panel(place, results, key, palette)
     for place in axes[len(keys) :]:
         place.set_axis_off()
-    handles = [
-        _patch(colour, name) for name, colour in palette.items()
-    ]
+    handles = [_patch(colour, name) for name, colour in palette.items()]
     figure.legend(
         handles=handles, loc="lower center", ncols=len(handles), frameon=False,
         prop={"family": style()["fontfamily"], "size": NORMAL}, labelcolor=TEXT,
@@ -113,7 +116,7 @@ def draw_effects(results: Results) -> Figure | None:
     rows = []
     for key in results.measures:
         compared = results.compared(key)
-        found = {name: c for name, c in compared.items() if c.effect is not None}
+        found = {name: c.effect for name, c in compared.items() if c.effect is not None}
         if found:
             rows.append((key, found))
     if not rows:
@@ -127,12 +130,12 @@ def draw_effects(results: Results) -> Figure | None:
         if n % 2 == 0:
             axes.axhspan(y - 0.5, y + 0.5, color="#f5f6f8", zorder=0, linewidth=0)
         corrected = results.corrected(key)
-        for name, each in found.items():
+        for name, effect in found.items():
             offset = (0.5 * (len(names) - 1) - names.index(name)) * min(0.27, 0.8 / len(names))
             p = corrected[name]
             sure = p is not None and p < 0.05
             axes.plot(
-                each.effect, y + offset, "o", markersize=4.2, zorder=3, clip_on=False,
+                effect, y + offset, "o", markersize=4.2, zorder=3, clip_on=False,
                 markerfacecolor=palette[name] if sure else "white",
                 markeredgecolor=palette[name], markeredgewidth=0.9,
             )  # fmt: skip
@@ -169,7 +172,9 @@ def draw_effects(results: Results) -> Figure | None:
 def _dot(colour: str, name: str) -> object:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], marker="o", linestyle="", color=colour, markersize=4.2, label=f"against {name}")
+    return Line2D(
+        [], [], marker="o", linestyle="", color=colour, markersize=4.2, label=f"against {name}"
+    )
 
 
 def draw_uncertainty(results: Results) -> Figure | None:
@@ -179,37 +184,15 @@ def draw_uncertainty(results: Results) -> Figure | None:
     palette = method_colours(results)
     figure = new_figure(2.6)
     left, middle, right = figure.subplots(1, 3)
-    ends = []
     for name, cases in results.curves.items():
-        colour = palette[name]
-        # Of the last voxels, few are left to tell anything.
-        removed = 100 * np.array(cases[0]["sparsification"]["removed"])[:-1]
-        for curve, line in (("left", "-"), ("oracle", (0, (3, 2)))):
-            mean = np.mean([case["sparsification"][curve] for case in cases], axis=0)[:-1]
-            left.plot(removed, mean, color=colour, linewidth=1.4 if line == "-" else 0.9,
-                      linestyle=line, label=name if line == "-" else None)  # fmt: skip
-        predicted, actual = (
-            np.sqrt(np.mean(np.square([case["calibration"][part] for case in cases]), axis=0))
-            for part in ("predicted", "actual")
-        )
-        ends += [*predicted[predicted > 0], *actual[actual > 0]]
-        middle.loglog(predicted, actual, color=colour, linewidth=1.2, marker="o", markersize=2.4)
-        multiples = list(NORMAL_COVERAGE)
-        for case in cases:
-            right.plot(
-                multiples, [case["coverage"][str(k)] for k in multiples], color=colour,
-                linewidth=0.4, alpha=0.35,
-            )  # fmt: skip
-        means = [np.mean([case["coverage"][str(k)] for case in cases]) for k in multiples]
-        right.plot(multiples, means, color=colour, linewidth=1.4, marker="o", markersize=2.8)
-    left.plot([0, 100], [1, 1], color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
-    if ends:
-        line = [min(ends), max(ends)]
-        middle.loglog(line, line, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)))
-    right.plot(
-        list(NORMAL_COVERAGE), list(NORMAL_COVERAGE.values()), color=MUTED, linewidth=0.8,
-        linestyle=(0, (4, 3)),
-    )  # fmt: skip
+        _draw_sparsification(left, cases, palette[name])
+        _draw_calibration(middle, cases, palette[name])
+        _draw_coverage(right, cases, palette[name])
+    multiples, shares = list(NORMAL_COVERAGE), list(NORMAL_COVERAGE.values())
+    wanted: dict[str, Any] = {"color": MUTED, "linewidth": 0.8, "linestyle": (0, (4, 3))}
+    left.plot([0, 100], [1, 1], **wanted | {"linestyle": (0, (1, 2))})
+    middle.plot(_HU, _HU, **wanted)
+    right.plot(multiples, shares, **wanted)
     for axes, title, x, y in (
         (left, "Sparsification", "most uncertain voxels removed, %", "mean error left"),
         (middle, "Calibration", "uncertainty, HU", "RMS error, HU"),
@@ -220,8 +203,12 @@ def draw_uncertainty(results: Results) -> Figure | None:
         axes.set_xlabel(x, labelpad=2, **style(SMALL, MUTED))
         axes.set_ylabel(y, labelpad=2, **style(SMALL, MUTED))
     left.set(xlim=(0, 100), ylim=(0, 1.05))
+    middle.set(xscale="log", yscale="log", xlim=_HU, ylim=_HU)
+    middle.minorticks_off()
+    middle.set_xticks(_HU_TICKS, [f"{tick:g}" for tick in _HU_TICKS])
+    middle.set_yticks(_HU_TICKS, [f"{tick:g}" for tick in _HU_TICKS])
     right.set(ylim=(0, 1.02))
-    right.set_xticks(list(NORMAL_COVERAGE), [f"{k} SD" for k in NORMAL_COVERAGE])
+    right.set_xticks(multiples, [f"{k} SD" for k in multiples])
     handles = [_patch(palette[name], name) for name in results.curves]
     figure.legend(
         handles=handles, loc="lower center", ncols=len(handles), frameon=False,
@@ -230,3 +217,26 @@ def draw_uncertainty(results: Results) -> Figure | None:
     )  # fmt: skip
     figure.subplots_adjust(0.06, 0.225, 0.99, 0.91, 0.3)
     return figure
+
+
+def _draw_sparsification(axes: Axes, cases: Cases, colour: str) -> None:
+    # Of the last voxels, few are left to tell anything.
+    removed = 100 * np.array(cases[0]["sparsification"]["removed"])[:-1]
+    for curve, line, width in (("left", "-", 1.4), ("oracle", (0, (3, 2)), 0.9)):
+        mean = np.mean([case["sparsification"][curve] for case in cases], axis=0)[:-1]
+        axes.plot(removed, mean, color=colour, linewidth=width, linestyle=line)
+
+
+def _draw_calibration(axes: Axes, cases: Cases, colour: str) -> None:
+    predicted, actual = (
+        np.sqrt(np.mean(np.square([case["calibration"][part] for case in cases]), axis=0))
+        for part in ("predicted", "actual")
+    )
+    axes.plot(predicted, actual, color=colour, linewidth=1.2, marker="o", markersize=2.4)
+
+
+def _draw_coverage(axes: Axes, cases: Cases, colour: str) -> None:
+    multiples = list(NORMAL_COVERAGE)
+    shares = np.array([[case["coverage"][str(k)] for k in multiples] for case in cases])
+    axes.plot(multiples, shares.T, color=colour, linewidth=0.4, alpha=0.35)
+    axes.plot(multiples, shares.mean(0), color=colour, linewidth=1.4, marker="o", markersize=2.8)

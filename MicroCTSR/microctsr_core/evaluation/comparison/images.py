@@ -109,9 +109,7 @@ class Images:
             try:
                 low.check_box(case.box)
             except GeometryError as error:
-                raise GeometryError(
-                    f"{self.study.path}: the box of {case.name}: {error}"
-                ) from None
+                raise GeometryError(f"{self.study.path}: the box of {case.name}: {error}") from None
         return low
 
     def grid(self, case: Case, low: Volume) -> Volume:

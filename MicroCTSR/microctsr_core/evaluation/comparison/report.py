@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...io import atomic_path
 from ...superresolution import NOTICE
@@ -94,8 +95,6 @@ def _figures(results: Results) -> dict[str, Figure]:
 
 
 def _rendered(results: Results, figures: dict[str, str]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -35,7 +35,7 @@ _LIBRARIES = {
     "OpenCV": "cv2",
 }
 _READING = 0.05  # share of the progress
-_MODEL_EFFORT = 10  # of super-resolving a case, where measuring an image is 1
+_MODEL_EFFORT = 4  # of super-resolving a case, where measuring an image is 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,9 +306,7 @@ def _notes(results: Results, truths: int) -> list[str]:
     study, notes = results.study, []
     cases = len(study.cases)
     if truths < cases:
-        notes.append(
-            f"Of {cases} cases, {truths} have a truth; only m-HuM is known of the others."
-        )
+        notes.append(f"Of {cases} cases, {truths} have a truth; only m-HuM is known of the others.")
     if not any(results.known(name, M_HUM) for name in results.methods):
         notes.append(
             "m-HuM needs references: micro-CT named in the study, or the truth of other cases."

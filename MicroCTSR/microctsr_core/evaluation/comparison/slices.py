@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-_LEFT, _RIGHT, _GAP = 0.24, 0.46, 0.05  # inches: row names, colour bars, between panels
+_LEFT, _RIGHT, _GAP = 0.24, 0.53, 0.05  # inches: row names, colour bars, between panels
 _TOP, _BOTTOM = 0.26, 0.06
 _ZOOM_COLOUR = "#ffcf40"
 _SHOWN_NAMES = {INPUT: "input, cubic", TRUTH: "truth"}
@@ -75,14 +75,15 @@ def draw_slices(shown: Shown, against: str) -> Figure:
                 else {"cmap": UNCERTAINTY_COLOURS, "vmin": 0, "vmax": limit}
             )
             image = axes.imshow(planes[column], aspect="auto", interpolation="lanczos", **colour)
+            if number == 0 and limit is None:
+                width_mm = planes[column].shape[1] * shown.pixel_mm
+                _draw_scale_bar(axes, width_mm, planes is whole and _in_the_way(shown))
             if planes is whole:
                 _draw_frame(axes, shown)
                 weight = "bold" if column == against else "normal"
                 axes.set_title(
                     _SHOWN_NAMES.get(column, column), pad=3, **style(NORMAL, weight=weight)
                 )
-            if number == 0 and limit is None:
-                _draw_scale_bar(axes, planes[column].shape[1] * shown.pixel_mm, shown.pixel_mm)
         if image is not None and name != "closer":
             last = max(columns.index(column) for column in planes)
             left = _LEFT + (last + 1) * (side + _GAP)
@@ -107,17 +108,29 @@ def _draw_frame(axes: Axes, shown: Shown) -> None:
     (j0, j1), (i0, i1) = shown.zoom
     axes.add_patch(
         Rectangle(
-            (i0 - 0.5, j0 - 0.5), i1 - i0, j1 - j0, fill=False, edgecolor=_ZOOM_COLOUR, linewidth=0.7
+            (i0 - 0.5, j0 - 0.5),
+            i1 - i0,
+            j1 - j0,
+            fill=False,
+            edgecolor=_ZOOM_COLOUR,
+            linewidth=0.7,
         )
     )
 
 
-def _draw_scale_bar(axes: Axes, width_mm: float, pixel_mm: float) -> None:
+def _in_the_way(shown: Shown) -> bool:
+    """Whether the frame covers the lower left corner, where the scale bar would be."""
+    (_, j1), (i0, _) = shown.zoom
+    rows, columns = shown.planes[next(iter(shown.planes))].shape
+    return j1 > 0.8 * rows and i0 < 0.4 * columns
+
+
+def _draw_scale_bar(axes: Axes, width_mm: float, at_right: bool) -> None:
     from matplotlib.patheffects import withStroke
 
     length_mm = round_length(width_mm / 3)
-    outline = [withStroke(linewidth=1.6, foreground="black")]
-    start, end = 0.06, 0.06 + length_mm / width_mm
+    start = 0.94 - length_mm / width_mm if at_right else 0.06
+    end = start + length_mm / width_mm
     (line,) = axes.plot(
         [start, end], [0.07, 0.07], transform=axes.transAxes, color="white", linewidth=1.4,
         solid_capstyle="butt",
@@ -127,17 +140,13 @@ def _draw_scale_bar(axes: Axes, width_mm: float, pixel_mm: float) -> None:
         (start + end) / 2, 0.1, f"{length_mm:g} mm", transform=axes.transAxes,
         **style(5.5, "white", ha="center", va="bottom"),
     )  # fmt: skip
-    text.set_path_effects(outline)
+    text.set_path_effects([withStroke(linewidth=1.6, foreground="black")])
 
 
-def _draw_bar(
-    figure: Figure, image: Any, place: tuple[float, float, float], total: float
-) -> None:
+def _draw_bar(figure: Figure, image: Any, place: tuple[float, float, float], total: float) -> None:
     """A thin colour bar beside a row, the unit at its greatest number."""
     left, bottom, height = place
-    axes = figure.add_axes(
-        (left / WIDTH, bottom / total, 0.06 / WIDTH, height / total)
-    )
+    axes = figure.add_axes((left / WIDTH, bottom / total, 0.06 / WIDTH, height / total))
     low, high = image.get_clim()
     axes.imshow(
         np.linspace(0, 1, 256)[:, None], cmap=image.get_cmap(), aspect="auto", origin="lower",

@@ -59,7 +59,7 @@ class _Entries:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
     methods: Annotated[dict[str, Any], Len(1)]
-    cases: str | Annotated[list[_CaseEntries], Len(1)]
+    cases: Any
     title: str = "Comparison of methods"
     against: str | None = None
     references: str | None = None
@@ -206,7 +206,9 @@ def _method(name: str, entry: Any, path: Path, folder: Path) -> Method:
                     f"its name."
                 )
             return Method(name, "results", folder / value)
-    raise MicroCTSRError(f"{path}: methods.{name} is {entry!r}, which is no method; write {_CHOICES}.")
+    raise MicroCTSRError(
+        f"{path}: methods.{name} is {entry!r}, which is no method; write {_CHOICES}."
+    )
 
 
 def _cases(entries: _Entries, path: Path, folder: Path) -> tuple[Case, ...]:
@@ -215,7 +217,8 @@ def _cases(entries: _Entries, path: Path, folder: Path) -> tuple[Case, ...]:
             Case(_stem(source.name), source, source.truth, _box(entries.box, f"{path}: box"))
             for source in find_sources(folder / entries.cases, "low")
         ]
-    else:
+    elif isinstance(entries.cases, list) and entries.cases:
+        named = validated(list[_CaseEntries], entries.cases, f"{path}: cases")
         cases = [
             Case(
                 entry.name,
@@ -223,8 +226,13 @@ def _cases(entries: _Entries, path: Path, folder: Path) -> tuple[Case, ...]:
                 None if entry.truth is None else folder / entry.truth,
                 _box(entry.box or entries.box, f"{path}: box of the case {entry.name}"),
             )
-            for entry in entries.cases
+            for entry in named
         ]
+    else:
+        raise MicroCTSRError(
+            f"{path}: cases is {entries.cases!r}; write a folder, or a list of cases with their "
+            f"name, low and truth."
+        )
     names = [case.name for case in cases]
     for case in cases:
         if names.count(case.name) > 1:

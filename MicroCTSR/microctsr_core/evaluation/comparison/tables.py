@@ -45,7 +45,8 @@ def groups_of(results: Results) -> list[tuple[str, list[Row]]]:
     """The rows of the table, under the headings of their groups."""
     rows = [_row(results, MEASURES[key]) for key in results.measures]
     return [
-        (group, list(members)) for group, members in groupby(rows, key=lambda row: row.measure.group)
+        (group, list(members))
+        for group, members in groupby(rows, key=lambda row: row.measure.group)
     ]
 
 
@@ -113,7 +114,9 @@ def summary_csv(results: Results) -> str:
             if name in compared:
                 each = compared[name]
                 line += [against, each.pairs, each.better, each.worse]
-                line += [_number(v) for v in (each.difference, each.p, corrected[name], each.effect)]
+                line += [
+                    _number(v) for v in (each.difference, each.p, corrected[name], each.effect)
+                ]
             lines.append(line + [""] * (len(heading) - len(line)))
     return _csv(lines)
 

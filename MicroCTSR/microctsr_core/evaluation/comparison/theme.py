@@ -66,7 +66,7 @@ def style(size: float = NORMAL, colour: str = TEXT, **more: Any) -> dict[str, An
 
 
 def drawn(figure: Figure, kind: str, dpi: int = PRINT_DPI) -> bytes:
-    """The figure as a file of a kind: ``"png"``, ``"svg"`` or ``"webp"``; the same one every time."""
+    """The figure as a file of a kind: ``"png"``, ``"svg"`` or ``"webp"``; the same every time."""
     import matplotlib
 
     if kind == "svg":
