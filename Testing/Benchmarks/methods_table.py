@@ -21,10 +21,10 @@ from rich.table import Table
 from scipy.stats import wilcoxon
 
 from microctsr_core import Volume, load_model, superresolve
-from microctsr_core.evaluation import fidelity, m_hum, structures
+from microctsr_core.evaluation import Shapes, fidelity, joined, m_hum, shapes, structures
 from microctsr_core.io import atomic_path
 from microctsr_core.phantom import SCALE, Ear, UnseenScanner, View, make_case, render
-from microctsr_core.preparation import HUWindow, resample_cubic
+from microctsr_core.preparation import resample_cubic
 
 HELD_OUT_SEED = 91_001
 SHAPE = (8, 48, 48)
@@ -42,7 +42,6 @@ MEASURES = {
     "missed /cm²": "lower",
 }
 FORMATS = {"m-HuM": ".4f", "Dice fluid": ".3f", "Dice air": ".3f", "SSIM": ".3f"}
-WINDOW = HUWindow()
 
 
 @dataclass(frozen=True)
@@ -99,14 +98,14 @@ def results(pair: Pair, models: dict[str, object], samples: int | str) -> dict[s
     return images
 
 
-def measures(image: np.ndarray, pair: Pair, references: np.ndarray) -> dict[str, float]:
-    """All measures of one result; `references` are slices of other ears in [0, 1]."""
+def measures(image: np.ndarray, pair: Pair, references: Shapes) -> dict[str, float]:
+    """All measures of one result; `references` are of other ears."""
     truth = pair.truth[slice(*SLICES)]
     faithful = fidelity(image, truth, pair.fine_mm)
     counts = structures(image, truth, pair.fine_mm)
     islands = structures(image, truth, pair.fine_mm, islands=True)
     answer = {
-        "m-HuM": float(m_hum(in_window(image), references)[0].mean()),
+        "m-HuM": m_hum(shapes(image), references).score,
         "Dice fluid": faithful.dice["fluid"],
         "Dice air": faithful.dice["air"],
         "PSNR dB": faithful.psnr,
@@ -121,11 +120,6 @@ def measures(image: np.ndarray, pair: Pair, references: np.ndarray) -> dict[str,
         answer[f"invented islands of {tissue} /cm²"] = islands.invented[tissue]
         answer[f"missed islands of {tissue} /cm²"] = islands.missed[tissue]
     return answer
-
-
-def in_window(hu: np.ndarray) -> np.ndarray:
-    """HU from -1000 to 3000 as [0, 1], which is what grey-value moments are taken of."""
-    return np.clip(WINDOW.forward(hu), 0, 1)
 
 
 def paired_p(first: list[float], second: list[float]) -> float:
@@ -164,10 +158,9 @@ def main() -> None:
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in (CUBIC, *models)}
         of_truth = []
         for number, each in enumerate(pairs):
-            others = [other.truth for other in pairs if other is not each]
-            references = in_window(np.concatenate(others))
-            nearest, _ = m_hum(in_window(each.truth[slice(*SLICES)]), references)
-            of_truth.append({"m-HuM": float(nearest.mean())})
+            references = joined([shapes(other.truth) for other in pairs if other is not each])
+            score = m_hum(shapes(each.truth[slice(*SLICES)]), references).score
+            of_truth.append({"m-HuM": score})
             for name, image in results(each, models, samples).items():
                 rows[name].append(measures(image, each, references))
             console.print(f"{spacing_mm:g} mm, pair {number + 1} measured", style="dim")

@@ -85,6 +85,17 @@ def test_growth_is_told_by_passes_slices_and_cores(answer: dict[str, Any]) -> No
     assert "1" in by["cores"]
 
 
+def test_operations_are_those_of_the_convolutions_that_masks_leave() -> None:
+    model = subjects.paper_model(filters=4, blocks=2)
+    kept = [[int((mask > 0).sum()) for mask in channel_masks(model.network, 0, n)] for n in (0, 1)]
+    # Multiplications a pixel: the way down, and the first half of the first block, once.
+    once = 49 * 4 + 9 * 4 * 8 / 4 + 9 * 8 * 16 / 16 + 9 * 16 * 16 / 16
+    last = 9 * 16 * 8 / 16 + 9 * 8 * 4 / 4 + 49 * 4
+    each = sum(9 * 16 * first / 16 + 2 * 9 * 16 * second / 16 + last for first, second in kept)
+    expected = 2 * (once + each) * 1000
+    assert timing.convolution_operations(model, 1000, 2) == pytest.approx(expected)
+
+
 def test_the_memory_that_each_way_held_is_told(answer: dict[str, Any]) -> None:
     for name in ("exact", "adaptive", "default", "plain"):
         assert 50e6 < answer[name]["peak_memory_bytes"] <= peak_memory_bytes()

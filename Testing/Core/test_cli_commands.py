@@ -44,6 +44,7 @@ def test_commands_are_those_of_the_design():
         ("demo",),
         ("phantom",),
         ("train",),
+        ("evaluate", "m-hum"),
         ("model", "list"),
         ("model", "info"),
         ("model", "cost"),

@@ -1,14 +1,14 @@
-"""Hu moments: the distances are OpenCV's, and m-HuM finds the nearest reference slice."""
+"""Hu moments: the distances are OpenCV's, and degenerate images have defined ones."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter, rotate
+from scipy.ndimage import gaussian_filter
 
 from microctsr_core import MicroCTSRError
-from microctsr_core.evaluation import hu_distances, hu_moments, m_hum
+from microctsr_core.evaluation import hu_distances, hu_moments
 
 OPENCV = {
     "I1": cv2.CONTOURS_MATCH_I1,
@@ -46,25 +46,6 @@ def test_i1_follows_its_formula_by_hand():
     assert hu_distances([first], [second], "I3")[0, 0] == pytest.approx(2)
 
 
-def test_m_hum_is_the_least_distance_and_names_its_slice():
-    references = shapes(9, seed=2)
-    images = references[[7, 0, 4]]
-    distances, nearest = m_hum(images, references)
-    assert nearest.tolist() == [7, 0, 4]
-    np.testing.assert_array_equal(distances, 0)
-    others = np.delete(references, 7, axis=0)
-    expected = min(cv2.matchShapes(images[0], other, OPENCV["I1"], 0) for other in others)
-    assert m_hum(images[:1], others)[0][0] == pytest.approx(expected, rel=1e-9)
-
-
-def test_a_turned_shape_is_still_near():
-    (image,) = shapes(1, seed=3)
-    turned = rotate(image, 30, order=1).clip(0)
-    distances, nearest = m_hum(turned[None], np.concatenate([shapes(3, seed=4), image[None]]))
-    assert nearest[0] == 3
-    assert distances[0] < 0.01
-
-
 @pytest.mark.parametrize("distance", ["I1", "I2", "I3"])
 def test_degenerate_slices_have_defined_distances(distance):
     empty = np.zeros((10, 10))
@@ -79,11 +60,6 @@ def test_degenerate_slices_have_defined_distances(distance):
     np.testing.assert_array_equal(distances[1:, 0], np.inf)
     of_exactly_one = np.array([[1.0, 0.1, 0, 0, 0, 0, 0]])
     assert hu_distances(of_exactly_one, of_exactly_one, distance) == 0
-
-
-def test_an_empty_reference_set_is_explained():
-    with pytest.raises(MicroCTSRError, match="reference set of m-HuM is empty"):
-        m_hum(shapes(1, seed=0), np.zeros((0, 5, 5)))
 
 
 def test_an_unknown_distance_is_explained():

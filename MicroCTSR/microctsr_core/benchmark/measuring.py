@@ -26,7 +26,15 @@ from .others import other_ways
 from .plain import PlainResNet
 from .stages import Stages
 from .subjects import paper_model, slab_of
-from .timing import Plain, Timed, gemm_rate, plain_seconds, plan_of, timed
+from .timing import (
+    Plain,
+    Timed,
+    convolution_operations,
+    gemm_rate,
+    plain_seconds,
+    plan_of,
+    timed,
+)
 
 _FEW_PASSES = 4  # of the comparison with a whole slice
 _SCALE = 8
@@ -89,7 +97,8 @@ def measure(
     stages.begin(_WHOLE)
     exact = {
         **_compared(many, plain, passes),
-        "gemm_fraction": many.operations / many.seconds / rate,
+        "gemm_fraction": convolution_operations(every, edge**2, passes) / many.seconds / rate,
+        "computed_fraction": many.operations / many.seconds / rate,
         **_errors(scan, every, target),
     }
     told = stages.begin(_ADAPTIVE)

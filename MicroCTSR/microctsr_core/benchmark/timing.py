@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..inference import Inferred, Plan, Progress, Settings, infer, plan_work
+from ..masks import channel_masks
 from ..memory import free_memory_bytes
 from ..model import Model
+from ..networks.rewriting import rewrite
 from ..posterior import Samples
 from ..reconstruction import PATCH, matched_to_input, patches, smoothed
 from ..resources import layer_bytes
@@ -26,6 +29,7 @@ from .subjects import middle_of
 
 _GEMM_EDGE = 4096
 _REPEATS = 3
+_PROBE = 64
 _TIMED_PASSES = 2  # of the plain pipeline
 
 
@@ -49,7 +53,7 @@ class Timed:
         planes: the results.
         plan: of the work.
         seconds: from the scan to the planes.
-        operations: floating-point operations that the convolutions computed.
+        operations: floating-point operations computed, by matrix products and convolutions.
         peak_bytes: the most memory held meanwhile.
     """
 
@@ -82,6 +86,29 @@ def timed(
         planes = list(infer(plan, model, settings, device, progress))
         seconds = now(device) - start
     return Timed(planes, plan, seconds, counter.get_total_flops(), peak.bytes)
+
+
+def convolution_operations(model: Model, pixels: int, passes: int) -> float:
+    """Floating-point operations of the convolutions that so many passes over a slice want.
+
+    Dropped channels are left out, and what no mask changes is counted once. Every convolution
+    counts by its definition, however it is computed.
+
+    Args:
+        model: with a network on the high grid, its normalisations fixed.
+        pixels: of the slice.
+        passes: over it.
+    """
+    network: Any = deepcopy(model.network)
+    rewrite(network, wide=False)
+    x = torch.zeros(1, network.in_slices, _PROBE, _PROBE)
+    with FlopCounterMode(display=False) as counter:  # with gradients, nothing is rearranged
+        encoded = network.encode(x)
+        for number in range(passes):
+            network.decode(
+                encoded, [torch.from_numpy(m) for m in channel_masks(network, 0, number)]
+            )
+    return float(counter.get_total_flops() * pixels / _PROBE**2)
 
 
 def plan_of(

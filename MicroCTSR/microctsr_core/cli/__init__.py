@@ -12,6 +12,7 @@ from .benchmark import benchmark
 from .comparison import compare
 from .conduct import end_politely_when_terminated
 from .fidelity import fidelity
+from .m_hum import m_hum
 from .models import calibrate, cost, import_cyclegan, info, list_
 from .phantoms import phantom
 from .superresolution import demo, superresolve
@@ -64,7 +65,9 @@ model_app.command(
     "--output models/ours-calibrated",
 )(calibrate)
 app.add_typer(
-    evaluate_app, name="evaluate", help="How good results are, and how honest their uncertainty."
+    evaluate_app,
+    name="evaluate",
+    help="How good results are: by a truth, by other ears, beside other methods.",
 )
 evaluate_app.command(
     epilog="Example: microctsr evaluate fidelity --generated sr.nrrd --truth truth.nrrd "
@@ -73,6 +76,10 @@ evaluate_app.command(
 evaluate_app.command(
     epilog="Example: microctsr evaluate compare --study study.yaml --report report.html"
 )(compare)
+evaluate_app.command(
+    "m-hum",
+    epilog="Example: microctsr evaluate m-hum --generated sr.nrrd --reference micro --json m.json",
+)(m_hum)
 
 
 def _print_version(wanted: bool) -> None:

@@ -181,9 +181,7 @@ def calibrate(
     ] = 8,
     device: options.Device = "auto",
     seed: options.Seed = 0,
-    spacing: Annotated[
-        str | None, typer.Option(metavar="z,y,x", help="Voxel size in mm, for TIFF input.")
-    ] = None,
+    spacing: options.Spacing = None,
     overwrite: _Overwrite = False,
 ) -> None:
     """Freeze a model's instance normalisation on given slices, so that its tiles agree."""

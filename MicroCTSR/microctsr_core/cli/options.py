@@ -27,6 +27,10 @@ Seed = Annotated[
     int, typer.Option("--seed", min=0, help="The same seed gives the same numbers on the CPU.")
 ]
 
+Spacing = Annotated[
+    str | None, typer.Option("--spacing", metavar="z,y,x", help="Voxel size in mm, for TIFF input.")
+]
+
 
 def read_samples(text: str) -> int | Literal["auto"]:
     """``auto``, or a number of passes from 1.

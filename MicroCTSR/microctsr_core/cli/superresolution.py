@@ -67,9 +67,7 @@ def superresolve(
     samples: options.Samples = "auto",
     device: options.Device = "auto",
     seed: options.Seed = 0,
-    spacing: Annotated[
-        str | None, typer.Option(metavar="z,y,x", help="Voxel size in mm, for TIFF input.")
-    ] = None,
+    spacing: options.Spacing = None,
     series: Annotated[
         str | None, typer.Option(metavar="UID", help="Series to read where a folder has several.")
     ] = None,

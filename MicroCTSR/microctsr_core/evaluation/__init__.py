@@ -2,7 +2,8 @@
 
 from .alignment import check_same_grid, on_grid_of, part_under
 from .fidelity import Fidelity, dice, fidelity, homogeneous, specks, tissue
-from .hu_moments import hu_distances, hu_moments, m_hum
+from .hu_moments import hu_distances, hu_moments
+from .m_hum import Nearest, Shapes, joined, m_hum, shapes
 from .measures import measures
 from .sharpness import Edges, Resolution, edges, resolution
 from .structures import Structures, structures
@@ -26,7 +27,9 @@ __all__ = [
     "Edges",
     "Fidelity",
     "Honesty",
+    "Nearest",
     "Resolution",
+    "Shapes",
     "Sparsification",
     "Structures",
     "SurfaceDistance",
@@ -41,12 +44,14 @@ __all__ = [
     "honesty",
     "hu_distances",
     "hu_moments",
+    "joined",
     "m_hum",
     "measures",
     "on_grid_of",
     "part_under",
     "rank_correlation",
     "resolution",
+    "shapes",
     "sparsify",
     "specks",
     "structures",

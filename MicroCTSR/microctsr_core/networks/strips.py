@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .winograd import pays, winograd
+
 # Of a strip's largest array, without its halo; GNU's C library keeps up to 32 MB.
 _STRIP_BYTES = 24 * 2**20
 
@@ -57,8 +59,14 @@ class Padded:
 def convolved(
     padded: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """A 3x3 convolution of padded features: rows of the result, and what they hold."""
+    """A 3x3 convolution of padded features: rows of the result, and what they hold.
+
+    What a strip holds is gone when the next one is asked for.
+    """
     n, _, height, width = padded.shape
+    if n == 1 and pays(padded, weight):
+        yield from winograd(padded, weight, bias)
+        return
     for start, stop in _strips(height - 2, n * (width - 2) * len(weight), padded):
         yield slice(start, stop), functional.conv2d(padded[:, :, start : stop + 2], weight, bias)
 
