@@ -1,11 +1,9 @@
-"""Held-out phantom pairs from scanners that no training saw, as a folder of cases with a study.
+"""Compares methods on held-out phantom pairs from scanners that no training saw.
 
-    python Testing/Benchmarks/held_out.py --models U-Net=output/model/unet MicroCTSR=ear
-    microctsr evaluate compare --study output/held_out/0.15mm.yaml --report output/0.15mm.html
-
-Every pair is an ear of a seed apart from all training seeds, seen by an `UnseenScanner`. A case is
-the clinical scan and the noise-free truth in the middle plane of each of its slices; the middle
-slices are compared. Pairs are made only once, unless the phantoms change.
+Every pair is an ear of a seed apart from all training seeds, seen by an `UnseenScanner`. A pair is
+a case of two files: the clinical scan, and the noise-free truth in the middle plane of each of its
+slices. Of these the middle ones are compared, by `microctsr evaluate compare` and a study that is
+written beside the cases. Pairs are made only once, unless the phantoms change.
 """
 
 from __future__ import annotations
@@ -14,7 +12,8 @@ import argparse
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -23,34 +22,54 @@ import yaml
 
 from microctsr_core import Volume, read_volume, write_volume
 from microctsr_core.card import list_models
+from microctsr_core.cli.progress import progress_on_stderr
+from microctsr_core.evaluation.comparison import load_study, measure, write_report
+from microctsr_core.evaluation.comparison.report import work_of
 from microctsr_core.io import atomic_path
 from microctsr_core.phantom import SCALE, Ear, UnseenScanner, View, make_case, render
 
 HELD_OUT_SEED = 91_001
 SHAPE = (8, 48, 48)
-BOX = "2:5,0:48,0:48"
-PAIRS = Path("output/held_out")
+SLICES = (2, 5)
+BOX = (SLICES, (0, 48), (0, 48))
+FOLDER = Path("output/held_out")
 
 
-def pair(folder: Path, seed: int, number: int, spacing_mm: float) -> Path:
-    """The folder of pair `number`, made unless this version of the phantoms made it before."""
-    case = folder / f"{spacing_mm:g}mm" / f"case_{number:03d}"
-    wanted = {"phantoms": phantoms_version(), "seed": seed, "spacing_mm": spacing_mm}
-    note = case / "case.json"
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) == wanted:
-        return case
-    note.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Pair:
+    """A clinical scan, and the truth (HU, slices, j, i) in the middle plane of each slice."""
+
+    low: Volume
+    truth: np.ndarray
+    scanner: UnseenScanner
+
+    @property
+    def fine_mm(self) -> float:
+        return self.low.spacing[2] / SCALE
+
+
+def pair(folder: Path, seed: int, number: int, spacing_mm: float) -> Pair:
+    """Pair `number`; read from `folder` where this version of the phantoms made it before."""
     scanner = UnseenScanner.draw(np.random.default_rng([seed, number, 1]), spacing_mm)
-    made = make_case(seed, number, spacing_mm, SHAPE, scanner=scanner)
-    low, fine = made.low, made.truth.array
-    # A slice's centre lies between two planes of the fine grid.
-    planes = [SCALE * k + SCALE // 2 for k in range(SHAPE[0])]
-    truth = np.stack([fine[k - 1 : k + 1].mean(0) for k in planes])
-    write_volume(low, case / "low.nrrd")
-    write_volume(low.on_refined_grid(truth, (1, SCALE, SCALE)), case / "truth.nrrd")
-    with atomic_path(note) as part:  # last: it says that the case is whole
-        part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-    return case
+    case = cases_of(folder, seed, spacing_mm) / f"case_{number:03d}"
+    note, made_by = case / "case.json", {"phantoms": phantoms_version()}
+    if not note.exists() or json.loads(note.read_text(encoding="utf-8")) != made_by:
+        note.unlink(missing_ok=True)
+        made = make_case(seed, number, spacing_mm, SHAPE, scanner=scanner)
+        # A slice's centre lies between two planes of the fine grid.
+        planes = [SCALE * k + SCALE // 2 for k in range(SHAPE[0])]
+        truth = np.stack([made.truth.array[k - 1 : k + 1].mean(0) for k in planes])
+        write_volume(made.low, case / "low.nrrd")
+        write_volume(made.low.on_refined_grid(truth, (1, SCALE, SCALE)), case / "truth.nrrd")
+        with atomic_path(note) as part:  # last: it says that the case is whole
+            part.write_text(json.dumps(made_by) + "\n", encoding="utf-8")
+    truth = read_volume(case / "truth.nrrd").array
+    return Pair(read_volume(case / "low.nrrd"), truth, scanner)
+
+
+def cases_of(folder: Path, seed: int, spacing_mm: float) -> Path:
+    """The folder of all pairs of a seed and a voxel size."""
+    return folder / f"{spacing_mm:g}mm-seed-{seed}"
 
 
 @cache
@@ -68,37 +87,52 @@ def phantoms_version() -> str:
     return hashlib.sha256(shown).hexdigest()[:12]
 
 
-def write_study(folder: Path, spacing_mm: float, models: Iterable[str], samples: int | str) -> Path:
-    """The study that compares cubic interpolation and models (NAME=DIR) on all pairs there are."""
+def write_study(
+    folder: Path, seed: int, spacing_mm: float, models: Sequence[str], samples: int | str
+) -> Path:
+    """The study of cubic interpolation and models (NAME=DIR) on the pairs that were made."""
     methods: dict[str, object] = {"cubic": "cubic"}
     for argument in models:
         name, _, place = argument.partition("=")
         place = place or name
         known = place in list_models()
         methods[name] = {"model": place if known else os.path.relpath(place, folder)}
-    cases = f"{spacing_mm:g}mm"
-    entries = {
+    study = {
         "title": f"Held-out phantoms from unseen scanners at {spacing_mm:g} mm",
         "methods": methods,
-        "cases": cases,
-        "box": BOX,
+        "cases": cases_of(folder, seed, spacing_mm).name,
+        "box": ",".join(f"{start}:{stop}" for start, stop in BOX),
         "samples": samples,
     }
-    path = folder / f"{cases}.yaml"
+    path = folder / f"{spacing_mm:g}mm.yaml"
     with atomic_path(path) as part:
-        part.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
+        part.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     return path
 
 
-def scan(folder: Path, seed: int, number: int, spacing_mm: float) -> Volume:
-    """The clinical scan of a pair."""
-    return read_volume(pair(folder, seed, number, spacing_mm) / "low.nrrd")
+def compare(
+    folder: Path,
+    seed: int,
+    pairs: int,
+    spacings: Sequence[float],
+    models: Sequence[str],
+    samples: int | str,
+) -> None:
+    """Draw the pairs, and write a study and its report for each voxel size into the folder."""
+    for spacing_mm in spacings:
+        for number in range(pairs):
+            pair(folder, seed, number, spacing_mm)
+            print(f"{spacing_mm:g} mm, pair {number + 1} of {pairs} drawn", flush=True)
+        study = write_study(folder, seed, spacing_mm, models, samples)
+        report = study.with_suffix(".html")
+        with progress_on_stderr() as progress:
+            results = measure(load_study(study), work_of(report), progress=progress)
+        for path in write_report(results, report):
+            print(path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--models", nargs="+", default=["MicroCTSR=ear"], metavar="NAME=DIR", help="ours is last"
     )
@@ -106,13 +140,10 @@ def main() -> None:
     parser.add_argument("--spacings", type=float, nargs="+", default=[0.15, 0.3])
     parser.add_argument("--samples", default="8")
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
-    parser.add_argument("--output", type=Path, default=PAIRS)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
     samples = options.samples if options.samples == "auto" else int(options.samples)
-    for spacing_mm in options.spacings:
-        for number in range(options.pairs):
-            print(pair(options.output, options.seed, number, spacing_mm), flush=True)
-        print(write_study(options.output, spacing_mm, options.models, samples))
+    compare(options.folder, options.seed, options.pairs, options.spacings, options.models, samples)
 
 
 if __name__ == "__main__":

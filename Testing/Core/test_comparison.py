@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
 
 from microctsr_core import (
@@ -97,6 +98,17 @@ def test_references_named_in_the_study_are_used(tmp_path):
     found = measure(load_study(study), tmp_path / "work")
     assert found.of("truth", "m_hum") == pytest.approx([0], abs=1e-12)
     assert not any("m-HuM" in note for note in found.notes)
+
+
+def test_micro_ct_as_a_tiff_stack_in_grey_values_can_be_the_reference(tmp_path):
+    # Its own grey scale does not matter: shapes are compared once intensities are scaled.
+    study = write_study(tmp_path, cases=1, references="micro", spacing=[0.3, 0.0375, 0.0375])
+    grey = np.rint(14000 + 8 * truth(0).array).astype(np.uint16)
+    (tmp_path / "micro").mkdir()
+    for k, plane in enumerate(grey):
+        tifffile.imwrite(tmp_path / "micro" / f"slice_{k}.tif", plane)
+    found = measure(load_study(study), tmp_path / "work")
+    assert found.of("truth", "m_hum") == pytest.approx([0], abs=1e-3)
 
 
 def test_super_resolved_cases_are_found_again_unless_a_setting_or_the_scan_changes(

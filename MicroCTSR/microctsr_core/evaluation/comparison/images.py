@@ -103,7 +103,7 @@ class Images:
         Raises:
             ReadError: it cannot be read, or is no scan that can be super-resolved.
         """
-        low = case.low.read()
+        low = read_volume(case.low.path, case.low.spacing, case.low.series)
         check_image(low, str(case.low.path))
         if case.box is not None:
             try:
@@ -166,8 +166,8 @@ class Images:
             "seed": study.seed,
             "scale_mode": study.scale_mode,
         }
-        made_by = [__version__, str(torch.__version__), model.sha256, _fingerprint(low), settings]
-        key = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
+        made_by = [__version__, str(torch.__version__), model.card, _fingerprint(low), settings]
+        key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
         stem = self._work / _file_name(method.name) / case.name
         mean, uncertainty = _beside(stem, ".nrrd"), _beside(stem, f"{_UNCERTAINTY}.nrrd")
         note = _beside(stem, ".json")

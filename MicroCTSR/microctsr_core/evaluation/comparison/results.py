@@ -140,7 +140,8 @@ def measure(
             of_truths[case.name] = _shapes(truth, study)
     given = None
     if study.references is not None:
-        given = joined([_shapes(source.read(), study) for source in study.references])
+        volumes = (read_volume(s.path, s.spacing, s.series) for s in study.references)
+        given = joined([_shapes(volume, study) for volume in volumes])
 
     steps = _Steps(study, told)
     runs: dict[str, list[dict[str, Any]]] = {method.name: [] for method in study.methods}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Gt, Len
 
 from ...card import find_package, list_models
 from ...entries import read_yaml, validated
@@ -23,6 +23,7 @@ _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif
 
 _Count: TypeAlias = Annotated[int, Ge(1)]
 _Whole: TypeAlias = Annotated[int, Ge(0)]
+_Size: TypeAlias = Annotated[float, Gt(0)]
 _STRICT: Any = {"extra": "forbid", "allow_inf_nan": False}
 
 
@@ -63,6 +64,7 @@ class _Entries:
     title: str = "Comparison of methods"
     against: str | None = None
     references: str | None = None
+    spacing: tuple[_Size, _Size, _Size] | None = None
     form: Form = DEFAULT_FORM
     box: str | None = None
     scale: _Count | None = None
@@ -158,7 +160,9 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     cases = _cases(entries, path, folder)
     references = None
     if entries.references is not None:
-        references = tuple(find_sources(folder / entries.references, "high"))
+        references = tuple(
+            find_sources(folder / entries.references, "high", entries.spacing)
+        )
     elif not any(case.truth for case in cases):
         raise MicroCTSRError(
             f"{path}: no case has a truth and there are no references, so nothing can be measured; "
