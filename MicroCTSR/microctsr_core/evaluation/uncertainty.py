@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from skimage.filters import threshold_otsu
 
+from ..errors import MicroCTSRError
 from ..pieces import sampled
 from .fidelity import tissue
 
@@ -185,6 +186,34 @@ def calibrate(error: NDArray, uncertainty: NDArray) -> Calibration:
         for values in (uncertainty, error)
     )
     return Calibration(predicted, actual, np.array([part.size for part in parts]))
+
+
+def fitted_scale(error: NDArray, uncertainty: NDArray) -> float:
+    """The factor with which an uncertainty covers as many errors as a normal distribution's SD.
+
+    That is the 68.3 % quantile of error over uncertainty; unlike the likeliest factor, it does not
+    hang on the few greatest errors. It belongs into a card as ``uncertainty_scale``, and is to be
+    learned on other cases than those it is judged on.
+
+    Parameters
+    ----------
+    error, uncertainty : |mean − truth| and standard deviation of any number of voxels, same shape.
+
+    Raises
+    ------
+    MicroCTSRError : errors or uncertainty are zero in most voxels, so that no factor helps.
+    """
+    # In units of its uncertainty, an error without any is infinite; no error is always none.
+    ratio = np.where(error > 0, np.inf, 0.0)
+    np.divide(error, uncertainty, out=ratio, where=uncertainty > 0)
+    # One of the values themselves: between a finite and an infinite one lies no number.
+    scale = float(np.quantile(ratio, NORMAL_COVERAGE[1], method="higher"))
+    if not 0 < scale < np.inf:
+        raise MicroCTSRError(
+            "The uncertainty cannot be scaled to the errors, because it or they are zero in most "
+            "voxels; use a model with dropout, and its truth."
+        )
+    return scale
 
 
 def bone_map(uncertainty: NDArray, truth: NDArray, threshold_hu: float | None = None) -> BoneMap:
