@@ -59,7 +59,7 @@ def draw(path: Path, curves: Curves, example: tuple[np.ndarray, ...], scale: flo
     places = [(left, foot, width, height) for left in lefts]
     _draw_ranking(_panel(figure, places[0], "Does it rank the errors?", ""), curves)
     _draw_calibration(_panel(figure, places[1], "Is it as large as they are?", ""), curves, scale)
-    _draw_coverage(_panel(figure, places[2], "Are they within it?", ""), curves, scale)
+    _draw_coverage(_panel(figure, places[2], "Does it cover them?", ""), curves, scale)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, facecolor=BACKGROUND)
 
@@ -67,9 +67,9 @@ def draw(path: Path, curves: Curves, example: tuple[np.ndarray, ...], scale: flo
 def _draw_ranking(axes: Axes, curves: Curves) -> None:
     for dashes, of in zip(DASHES, curves.values(), strict=False):
         for name, colour in (("oracle", BEFORE), ("gradient", GRADIENT), ("left", OURS)):
-            axes.plot(
-                100 * of["removed"], 100 * of[name], color=colour, linestyle=dashes, linewidth=2
-            )
+            # Of the last fraction, a single voxel is left.
+            removed, left = 100 * of["removed"][:-1], 100 * of[name][:-1]
+            axes.plot(removed, left, color=colour, linestyle=dashes, linewidth=2)
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 103)
     axes.set_xlabel("voxels left out, %")
@@ -113,9 +113,11 @@ def _draw_coverage(axes: Axes, curves: Curves, scale: float) -> None:
         places = where + side * width / 2
         axes.bar(places, share, 0.92 * width, color=colour)
         for place, value in zip(places, share, strict=True):
+            above = value < 20
             axes.text(
-                place, value + 1.2, f"{value:.0f}", ha="center", color=TEXT, fontsize=10.5,
-                fontfamily=FONT,
+                place, value + (1.5 if above else -1.5), f"{value:.0f}", ha="center",
+                va="bottom" if above else "top", color=TEXT if above else BACKGROUND,
+                fontsize=11, fontfamily=FONT,
             )  # fmt: skip
     normal = 100 * np.array(list(NORMAL_COVERAGE.values()))
     axes.hlines(normal, where - 1.15 * width, where + 1.15 * width, TEXT, linewidth=1.5)

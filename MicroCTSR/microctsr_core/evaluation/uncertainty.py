@@ -11,14 +11,11 @@ from scipy import stats
 from skimage.filters import threshold_otsu
 
 from ..errors import MicroCTSRError
-from ..pieces import sampled
+from ..pieces import SAMPLES, sampled
 from .fidelity import tissue
 
 NORMAL_COVERAGE = {1: 0.683, 2: 0.954, 3: 0.997}
 """Share of a normal distribution within k standard deviations: what coverage is compared with."""
-
-RANKED = 1_000_000
-"""Voxels that a rank correlation looks at, at most: every n-th."""
 
 BINS = 20
 """Of equally many voxels each, in which predicted and actual errors are compared."""
@@ -124,8 +121,11 @@ def honesty(
     Returns
     -------
     All of it is about the absolute error |mean − truth|, whatever made it: also errors that all
-    passes share, of which their spread knows nothing.
+    passes share, of which their spread knows nothing. Of more than SAMPLES voxels, every n-th is
+    looked at.
     """
+    mean, uncertainty, truth = (sampled(of, SAMPLES) for of in (mean, uncertainty, truth))
+    gradient = None if gradient is None else sampled(gradient, SAMPLES)
     error = np.abs(mean.astype(np.float64) - truth)
     curves, best = sparsify(error, uncertainty), bone_map(uncertainty, truth)
     share = float(tissue(truth, "bone").mean())
@@ -165,9 +165,9 @@ def sparsify(error: NDArray, uncertainty: NDArray) -> Sparsification:
 def rank_correlation(first: NDArray, second: NDArray) -> float:
     """Spearman's rank correlation of two arrays; 0 where one is constant.
 
-    Of arrays with more than RANKED values, every n-th is taken.
+    Of arrays with more than SAMPLES values, every n-th is taken.
     """
-    ranked = [sampled(values, RANKED) for values in (first, second)]
+    ranked = [sampled(values, SAMPLES) for values in (first, second)]
     if any(np.ptp(values) == 0 for values in ranked):
         return 0.0
     return float(stats.spearmanr(*ranked).statistic)
