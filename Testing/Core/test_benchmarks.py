@@ -18,6 +18,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "Benchmarks"))
 import ablation
 import adaptive_passes
 import held_out
+import uncertainty_picture
+import uncertainty_quality
 
 
 def test_pair_is_made_once_and_then_read_from_the_folder(tmp_path, monkeypatch):
@@ -101,3 +103,32 @@ def test_departure_of_adaptive_passes_is_that_of_the_standard_deviation_and_of_t
     )
     assert of_sigma == pytest.approx(0.01, rel=0.01)  # 2.02 is 1 % more than 2
     assert of_mean == pytest.approx(0.5)
+
+
+def seen(seed: int) -> uncertainty_quality.Seen:
+    """Errors four times as large as the passes spread; a gradient that knows nothing of them."""
+    generator = np.random.default_rng(seed)
+    deviation = generator.uniform(1, 20, (2, 48, 48))
+    truth = np.where(np.indices(deviation.shape)[2] < 24, 1500.0, 0.0)
+    mean = truth + 4 * generator.normal(0, deviation)
+    gradient = generator.uniform(size=truth.shape)
+    return uncertainty_quality.Seen(mean, deviation, truth, gradient, gradient)
+
+
+def test_uncertainty_is_judged_before_and_after_scaling_over_all_pairs():
+    pairs = [seen(seed) for seed in range(3)]
+    before, after = (uncertainty_quality.measured(pairs, scale) for scale in (1.0, 4.0))
+    assert after["coverage of 1 SD"]["mean"] == pytest.approx(0.683, abs=0.01)
+    assert before["coverage of 1 SD"]["mean"] == pytest.approx(0.197, abs=0.01)  # of 1/4 SD
+    assert before["AUSE"] == after["AUSE"]
+    assert len(before["AUSE"]["values"]) == 3
+    assert abs(after["rank correlation of the scan's gradient"]["mean"]) < 0.05
+
+
+def test_picture_of_uncertainty_is_drawn(tmp_path):
+    pairs = [seen(seed) for seed in range(2)]
+    curves = {"0.3 mm": uncertainty_quality.curves(pairs, 4.0)}
+    np.testing.assert_allclose(curves["0.3 mm"]["after"], 4 * curves["0.3 mm"]["before"])
+    example = (pairs[0].mean[0], pairs[0].error[0], pairs[0].deviation[0])
+    uncertainty_picture.draw(tmp_path / "u.png", curves, example, 4.0)
+    assert (tmp_path / "u.png").read_bytes().startswith(b"\x89PNG")

@@ -127,6 +127,7 @@ def test_a_file_that_exists_is_kept(folder):
         ("uncertainty.nrrd", {"array": np.ones((3, 96, 128))}, ("3 x 96 x 128 voxels",)),
         ("ct.nrrd", {"by": (0.1, 0, 0)}, ("was not made from whole voxels of ct.nrrd",)),
         ("sr.nrrd", {"array": np.full((2, 96, 128), np.nan)}, ("sr.nrrd", "not numbers")),
+        ("sr.nrrd", {"array": np.ones((2, 6, 128))}, ("sr.nrrd", "6 x 128 pixels")),
     ],
 )
 def test_images_that_do_not_belong_together_are_refused(folder, name, changes, words):

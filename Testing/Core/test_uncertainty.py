@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from microctsr_core.errors import MicroCTSRError
 from microctsr_core.evaluation import (
     bone_map,
     calibrate,
+    fitted_scale,
     gradient_magnitude,
     honesty,
     rank_correlation,
@@ -52,6 +54,26 @@ def test_an_uncertainty_a_third_too_small_is_told_from_an_honest_one():
     same = honesty(error, uncertainty, TRUTH)
     assert found.rank_correlation == pytest.approx(same.rank_correlation)
     assert found.ause == pytest.approx(same.ause)
+
+
+def test_the_fitted_scale_makes_an_uncertainty_honest_that_was_too_small_or_too_large():
+    error, uncertainty = honest()
+    for wrong in (1 / 11, 1, 3):
+        assert fitted_scale(np.abs(error), wrong * uncertainty) == pytest.approx(
+            1 / wrong, rel=0.03
+        )
+
+
+def test_the_fitted_scale_is_learned_although_some_voxels_have_no_uncertainty():
+    error = np.r_[np.zeros(2), np.ones(6), np.full(2, 9.0)]
+    uncertainty = np.r_[np.zeros(2), np.full(6, 0.25), np.zeros(2)]
+    assert fitted_scale(error, uncertainty) == 4
+
+
+@pytest.mark.parametrize(("error", "uncertainty"), [(0.0, 1.0), (1.0, 0.0)])
+def test_no_scale_makes_something_of_nothing(error, uncertainty):
+    with pytest.raises(MicroCTSRError, match="cannot be scaled"):
+        fitted_scale(np.full(10, error), np.full(10, uncertainty))
 
 
 def test_calibration_by_hand():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ..errors import GeometryError
 from ..preparation import in_plane_mm, resample_cubic
 from ..trust import consistency, rms, scanner_at
 from ..volume import Volume
@@ -16,6 +17,8 @@ from .sharpness import edges, resolution
 from .structures import structures
 from .surfaces import surface_distance
 from .uncertainty import Honesty, gradient_magnitude, honesty
+
+_LEAST_PIXELS = 7  # the window of SSIM
 
 NAMES = {
     "image": "the result",
@@ -50,13 +53,20 @@ def measures(
         PSNR of equal ones, is ``None``.
 
     Raises:
-        GeometryError: the volumes do not belong together.
+        GeometryError: the volumes do not belong together, or the slices are tiny.
     """
+    if min(image.shape[1:]) < _LEAST_PIXELS:
+        raise GeometryError(
+            f"The slices of {names['image']} have {image.shape[1]} x {image.shape[2]} pixels, but "
+            f"SSIM needs {_LEAST_PIXELS} x {_LEAST_PIXELS}; give a larger image."
+        )
     true = on_grid_of(image, truth, (names["image"], names["truth"]))
+    if uncertainty is not None:
+        check_same_grid(image, uncertainty, (names["image"], names["uncertainty"]))
+    low = None if ct is None else part_under(image, ct, (names["image"], names["ct"]))
     spacing_mm = in_plane_mm(image.spacing)
     pair = image.array, true.array
     alike, counts = fidelity(*pair, spacing_mm), structures(*pair, spacing_mm)
-    sharp = resolution(*pair, spacing_mm)
     answer: dict[str, Any] = {
         "psnr": alike.psnr,
         "ssim": alike.ssim,
@@ -68,23 +78,20 @@ def measures(
             for name in TISSUES_HU
         },
         "edges": {beside: asdict(edges(*pair, spacing_mm, beside)) for beside in ("air", "fluid")},
-        "resolution_cycles_per_mm": asdict(sharp),
+        "resolution_cycles_per_mm": asdict(resolution(*pair, spacing_mm)),
         "noise_sd_hu": dict(alike.noise_sd_hu),
         "specks_per_cm2": dict(alike.specks_per_cm2),
         "invented_per_cm2": _by_size(counts.invented, counts.invented_by_size),
         "missed_per_cm2": _by_size(counts.missed, counts.missed_by_size),
     }
     gradient = None
-    if ct is not None:
-        low = part_under(image, ct, (names["image"], names["ct"]))
+    if low is not None:
         if card is not None:
-            answer["consistency_rms_hu"] = rms(
-                consistency(image, low, scanner_at(card, ct.spacing)).array
-            )
+            departure = consistency(image, low, scanner_at(card, low.spacing))
+            answer["consistency_rms_hu"] = rms(departure.array)
         factors = [fine // coarse for fine, coarse in zip(image.shape, low.shape, strict=True)]
         gradient = gradient_magnitude(resample_cubic(low.array, factors), spacing_mm)
     if uncertainty is not None:
-        check_same_grid(image, uncertainty, (names["image"], names["uncertainty"]))
         answer |= told(honesty(image.array, uncertainty.array, true.array, gradient))
     return finite(answer)
 

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from scipy import stats
 from skimage.filters import threshold_otsu
 
-from ..pieces import sampled
+from ..errors import MicroCTSRError
+from ..pieces import SAMPLES, sampled
 from .fidelity import tissue
 
 NORMAL_COVERAGE = {1: 0.683, 2: 0.954, 3: 0.997}
 """Share of a normal distribution within k standard deviations: what coverage is compared with."""
-
-RANKED = 1_000_000
-"""Voxels that a rank correlation looks at, at most: every n-th."""
 
 BINS = 20
 """Of equally many voxels each, in which predicted and actual errors are compared."""
@@ -123,8 +121,11 @@ def honesty(
     Returns
     -------
     All of it is about the absolute error |mean − truth|, whatever made it: also errors that all
-    passes share, of which their spread knows nothing.
+    passes share, of which their spread knows nothing. Of more than SAMPLES voxels, every n-th is
+    looked at.
     """
+    mean, uncertainty, truth = (sampled(of, SAMPLES) for of in (mean, uncertainty, truth))
+    gradient = None if gradient is None else sampled(gradient, SAMPLES)
     error = np.abs(mean.astype(np.float64) - truth)
     curves, best = sparsify(error, uncertainty), bone_map(uncertainty, truth)
     share = float(tissue(truth, "bone").mean())
@@ -164,9 +165,9 @@ def sparsify(error: NDArray, uncertainty: NDArray) -> Sparsification:
 def rank_correlation(first: NDArray, second: NDArray) -> float:
     """Spearman's rank correlation of two arrays; 0 where one is constant.
 
-    Of arrays with more than RANKED values, every n-th is taken.
+    Of arrays with more than SAMPLES values, every n-th is taken.
     """
-    ranked = [sampled(values, RANKED) for values in (first, second)]
+    ranked = [sampled(values, SAMPLES) for values in (first, second)]
     if any(np.ptp(values) == 0 for values in ranked):
         return 0.0
     return float(stats.spearmanr(*ranked).statistic)
@@ -185,6 +186,34 @@ def calibrate(error: NDArray, uncertainty: NDArray) -> Calibration:
         for values in (uncertainty, error)
     )
     return Calibration(predicted, actual, np.array([part.size for part in parts]))
+
+
+def fitted_scale(error: NDArray, uncertainty: NDArray) -> float:
+    """The factor with which an uncertainty covers as many errors as a normal distribution's SD.
+
+    That is the 68.3 % quantile of error over uncertainty; unlike the likeliest factor, it does not
+    hang on the few greatest errors. It belongs into a card as ``uncertainty_scale``, and is to be
+    learned on other cases than those it is judged on.
+
+    Parameters
+    ----------
+    error, uncertainty : |mean − truth| and standard deviation of any number of voxels, same shape.
+
+    Raises
+    ------
+    MicroCTSRError : errors or uncertainty are zero in most voxels, so that no factor helps.
+    """
+    # In units of its uncertainty, an error without any is infinite; no error is always none.
+    ratio = np.where(error > 0, np.inf, 0.0)
+    np.divide(error, uncertainty, out=ratio, where=uncertainty > 0)
+    # One of the values themselves: between a finite and an infinite one lies no number.
+    scale = float(np.quantile(ratio, NORMAL_COVERAGE[1], method="higher"))
+    if not 0 < scale < np.inf:
+        raise MicroCTSRError(
+            "The uncertainty cannot be scaled to the errors, because it or they are zero in most "
+            "voxels; use a model with dropout, and its truth."
+        )
+    return scale
 
 
 def bone_map(uncertainty: NDArray, truth: NDArray, threshold_hu: float | None = None) -> BoneMap:
