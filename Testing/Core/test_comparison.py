@@ -265,7 +265,7 @@ def test_summary_is_of_the_cases_in_which_a_measure_is_known(tmp_path):
     assert rows["m_hum", "worse"]["cases"] == "6"
     assert float(rows["psnr", "worse"]["mean"]) == pytest.approx(20 * np.log10(3000 / 180))
     assert rows["psnr", "worse"]["better"] == "5"
-    assert float(rows["psnr", "worse"]["mean_difference"]) == pytest.approx(20 * np.log10(2))
+    assert float(rows["psnr", "worse"]["mean_advantage"]) == pytest.approx(20 * np.log10(2))
     assert rows["psnr", "worse"]["p"] == ""
     assert rows["m_hum", "worse"]["p"] != ""
     assert any("5 have a truth" in note for note in found.notes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from ...preview.drawing import FONT
 from ..uncertainty import NORMAL_COVERAGE
 from .catalogue import MEASURES
 from .results import Results
@@ -32,6 +33,7 @@ Cases: TypeAlias = Sequence[Mapping[str, Any]]
 _HU = (1, 3000)  # from a negligible uncertainty to the contrast of bone in air
 _HU_TICKS = (1, 10, 100, 1000)
 _COLUMNS = 4
+_NAMES = 6  # of methods, beside each other
 _ROW = 1.62  # inches, as the next
 _EFFECT_ROW = 0.27
 
@@ -50,41 +52,38 @@ def draw_boxes(results: Results) -> Figure:
     """
     keys, palette = results.measures, method_colours(results)
     rows = -(-len(keys) // _COLUMNS)
-    figure = new_figure(rows * _ROW + 0.3)
+    bottom = _legend_height(palette)
+    height = rows * _ROW + bottom
+    figure = new_figure(height)
     axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for place, key in zip(axes, keys, strict=False):
         _draw_panel(place, results, key, palette)
     for place in axes[len(keys) :]:
         place.set_axis_off()
-    handles = [_patch(colour, name) for name, colour in palette.items()]
-    figure.legend(
-        handles=handles, loc="lower center", ncols=len(handles), frameon=False,
-        prop={"family": style()["fontfamily"], "size": NORMAL}, labelcolor=TEXT,
-        handlelength=0.9, handleheight=0.9, columnspacing=1.6, borderaxespad=0,
-    )  # fmt: skip
-    bottom = 0.3 / (rows * _ROW + 0.3)
-    figure.subplots_adjust(0.065, bottom + 0.012, 0.995, 1 - 0.22 / (rows * _ROW), 0.38, 0.34)
+    _draw_legend(figure, palette)
+    figure.subplots_adjust(0.065, (bottom + 0.1) / height, 0.995, 1 - 0.22 / height, 0.38, 0.34)
     return figure
 
 
 def _draw_panel(axes: Axes, results: Results, key: str, palette: dict[str, str]) -> None:
     names = [name for name in results.methods if results.known(name, key)]
+    where = np.array([results.methods.index(name) for name in names])
     table = np.array([results.of(name, key) for name in names])
-    where = np.arange(len(names))
-    for case in table.T:
-        axes.plot(where, case, color=LINE, linewidth=0.5, zorder=1)
-    for n, name in enumerate(names):
-        values = table[n][np.isfinite(table[n])]
+    # Small steps to the sides tell dots of like values apart, the same ones every time.
+    steps = ((np.arange(table.shape[1]) * 0.618034) % 1 - 0.5) * 0.3
+    for step, case in zip(steps, table.T, strict=True):
+        axes.plot(where + step, case, color=LINE, linewidth=0.5, zorder=1)
+    for n, name, values in zip(where, names, table, strict=True):
         axes.boxplot(
-            values, positions=[n], widths=0.52, showfliers=False, patch_artist=True, zorder=2,
+            values[np.isfinite(values)], positions=[n], widths=0.52, showfliers=False,
+            patch_artist=True, zorder=2,
             boxprops={"facecolor": palette[name], "alpha": 0.32, "linewidth": 0},
             medianprops={"color": palette[name], "linewidth": 1.6},
             whiskerprops={"color": palette[name], "linewidth": 0.8},
             capprops={"linewidth": 0},
         )  # fmt: skip
-        spread = _spread(len(values))
         axes.scatter(
-            n + spread, values, s=5, color=palette[name], edgecolor="white", linewidth=0.25,
+            n + steps, values, s=5, color=palette[name], edgecolor="white", linewidth=0.25,
             zorder=3,
         )  # fmt: skip
     measure = MEASURES[key]
@@ -98,16 +97,21 @@ def _draw_panel(axes: Axes, results: Results, key: str, palette: dict[str, str])
     axes.set_ylabel(measure.unit, labelpad=1.5, **style(SMALL, MUTED))
 
 
-def _spread(count: int) -> np.ndarray:
-    """Small steps to the sides, so that dots of like values are told apart; always the same."""
-    golden = (np.arange(count) * 0.618034) % 1
-    return (golden - 0.5) * 0.3
+def _legend_height(names: Collection[str]) -> float:
+    """Inches that the names of the methods take."""
+    return 0.14 + 0.16 * -(-len(names) // _NAMES)
 
 
-def _patch(colour: str, name: str) -> object:
+def _draw_legend(figure: Figure, palette: Mapping[str, str]) -> None:
+    """The methods and their colours, along the lower edge."""
     from matplotlib.patches import Patch
 
-    return Patch(facecolor=colour, alpha=0.75, label=name)
+    handles = [Patch(facecolor=colour, alpha=0.75, label=n) for n, colour in palette.items()]
+    figure.legend(
+        handles=handles, loc="lower center", ncols=min(_NAMES, len(handles)), frameon=False,
+        prop={"family": FONT, "size": NORMAL}, labelcolor=TEXT, handlelength=0.9,
+        handleheight=0.9, columnspacing=1.6, borderaxespad=0.1,
+    )  # fmt: skip
 
 
 def draw_effects(results: Results) -> Figure | None:
@@ -121,10 +125,11 @@ def draw_effects(results: Results) -> Figure | None:
             rows.append((key, found))
     if not rows:
         return None
-    height = _EFFECT_ROW * len(rows) + 0.75
-    figure = new_figure(height)
-    axes = figure.add_axes((0.27, 0.42 / height, 0.7, 1 - 0.72 / height))
     names = list(dict.fromkeys(name for _, found in rows for name in found))
+    plot, bottom = _EFFECT_ROW * len(rows), _legend_height(names) + 0.4
+    height = plot + bottom + 0.06
+    figure = new_figure(height)
+    axes = figure.add_axes((0.22, bottom / height, 0.76, plot / height))
     for n, (key, found) in enumerate(rows):
         y = len(rows) - 1 - n
         if n % 2 == 0:
@@ -157,24 +162,11 @@ def draw_effects(results: Results) -> Figure | None:
         (1, "right", f"{against} better \N{RIGHTWARDS ARROW}"),
     ):
         axes.text(
-            x, -0.245 / (_EFFECT_ROW * len(rows)), text, transform=axes.get_xaxis_transform(),
+            x, -0.245 / plot, text, transform=axes.get_xaxis_transform(),
             **style(SMALL, MUTED, ha=side, va="center"),
         )  # fmt: skip
-    handles = [_dot(palette[name], name) for name in names]
-    figure.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.62, 1.0), ncols=len(handles),
-        frameon=False, prop={"family": style()["fontfamily"], "size": NORMAL}, labelcolor=TEXT,
-        handletextpad=0.2, columnspacing=1.4,
-    )  # fmt: skip
+    _draw_legend(figure, {f"against {name}": palette[name] for name in names})
     return figure
-
-
-def _dot(colour: str, name: str) -> object:
-    from matplotlib.lines import Line2D
-
-    return Line2D(
-        [], [], marker="o", linestyle="", color=colour, markersize=4.2, label=f"against {name}"
-    )
 
 
 def draw_uncertainty(results: Results) -> Figure | None:
@@ -182,7 +174,8 @@ def draw_uncertainty(results: Results) -> Figure | None:
     if not results.curves:
         return None
     palette = method_colours(results)
-    figure = new_figure(2.6)
+    height = 2.3 + _legend_height(results.curves)
+    figure = new_figure(height)
     left, middle, right = figure.subplots(1, 3)
     for name, cases in results.curves.items():
         _draw_sparsification(left, cases, palette[name])
@@ -209,13 +202,9 @@ def draw_uncertainty(results: Results) -> Figure | None:
     middle.set_yticks(_HU_TICKS, [f"{tick:g}" for tick in _HU_TICKS])
     right.set(ylim=(0, 1.02))
     right.set_xticks(multiples, [f"{k} SD" for k in multiples])
-    handles = [_patch(palette[name], name) for name in results.curves]
-    figure.legend(
-        handles=handles, loc="lower center", ncols=len(handles), frameon=False,
-        prop={"family": style()["fontfamily"], "size": NORMAL}, labelcolor=TEXT,
-        handlelength=0.9, handleheight=0.9, borderaxespad=0.1,
-    )  # fmt: skip
-    figure.subplots_adjust(0.06, 0.225, 0.99, 0.91, 0.3)
+    bottom = _legend_height(results.curves)
+    _draw_legend(figure, {name: palette[name] for name in results.curves})
+    figure.subplots_adjust(0.06, (bottom + 0.28) / height, 0.99, 1 - 0.23 / height, 0.3)
     return figure
 
 

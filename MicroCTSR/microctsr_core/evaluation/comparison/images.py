@@ -166,7 +166,11 @@ class Images:
             "seed": study.seed,
             "scale_mode": study.scale_mode,
         }
-        made_by = [__version__, str(torch.__version__), model.card, _fingerprint(low), settings]
+        made_by = [
+            *(__version__, str(torch.__version__)),
+            *(model.sha256, model.card["network"], model.card["intensity"]),
+            *(model.uncertainty_scale, _fingerprint(low), settings),
+        ]
         key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
         stem = self._work / _file_name(method.name) / case.name
         mean, uncertainty = _beside(stem, ".nrrd"), _beside(stem, f"{_UNCERTAINTY}.nrrd")

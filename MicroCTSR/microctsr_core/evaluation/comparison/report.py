@@ -112,7 +112,7 @@ def _rendered(results: Results, figures: dict[str, str]) -> str:
         slices=list(zip(results.shown, _named(figures, "slices"), strict=True)),
         colours=method_colours(results),
         runs=_runs(results),
-        date=results.date.strftime("%-d %B %Y, %H:%M %Z") if os.name != "nt" else f"{results.date}",
+        date=f"{results.date.day} {results.date:%B %Y, %H:%M %Z}",
         notice=NOTICE,
         min_pairs=MIN_PAIRS,
     )

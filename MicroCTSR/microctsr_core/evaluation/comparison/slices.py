@@ -50,7 +50,10 @@ def draw_slices(shown: Shown, against: str) -> Figure:
         rows.append(("error", errors, _limit(errors.values(), 95)))
 
     columns = list(shown.planes)
+    titles = [_SHOWN_NAMES.get(column, column) for column in columns]
     side = (WIDTH - _LEFT - _RIGHT - _GAP * (len(columns) - 1)) / len(columns)
+    # A letter is about 0.6 times as wide as high, and an inch has 72 points.
+    size = min(NORMAL, 72 * side / (0.6 * max(len(title) for title in titles)))
     heights = [side * plane.shape[0] / plane.shape[1] for plane in _first_of(rows)]
     total = _TOP + sum(heights) + _GAP * (len(rows) - 1) + _BOTTOM
     figure = new_figure(total)
@@ -81,9 +84,7 @@ def draw_slices(shown: Shown, against: str) -> Figure:
             if planes is whole:
                 _draw_frame(axes, shown)
                 weight = "bold" if column == against else "normal"
-                axes.set_title(
-                    _SHOWN_NAMES.get(column, column), pad=3, **style(NORMAL, weight=weight)
-                )
+                axes.set_title(titles[number], pad=3, **style(size, weight=weight))
         if image is not None and name != "closer":
             last = max(columns.index(column) for column in planes)
             left = _LEFT + (last + 1) * (side + _GAP)

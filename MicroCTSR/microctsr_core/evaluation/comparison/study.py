@@ -160,9 +160,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     cases = _cases(entries, path, folder)
     references = None
     if entries.references is not None:
-        references = tuple(
-            find_sources(folder / entries.references, "high", entries.spacing)
-        )
+        references = tuple(find_sources(folder / entries.references, "high", entries.spacing))
     elif not any(case.truth for case in cases):
         raise MicroCTSRError(
             f"{path}: no case has a truth and there are no references, so nothing can be measured; "

@@ -95,7 +95,7 @@ def per_case_csv(results: Results) -> str:
 def summary_csv(results: Results) -> str:
     """A line for each measure and method: mean, SD, quartiles, and the comparison."""
     heading = ("measure", "unit", "best", "method", "cases", "mean", "sd", "median", "quartile_1",
-               "quartile_3", "compared_with", "pairs", "better", "worse", "mean_difference",
+               "quartile_3", "compared_with", "pairs", "better", "worse", "mean_advantage",
                "p", "p_holm", "rank_biserial")  # fmt: skip
     lines: list[Iterable[Any]] = [heading]
     against = results.study.against

@@ -23,8 +23,9 @@ PLAIN = "#8b939b"
 MAIN = "#0072b2"
 """Of the method that the others are compared with."""
 
-# Told apart by colour-blind readers too (Okabe & Ito 2008).
-_OTHERS = ("#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#7a5195")
+# The first five are told apart by colour-blind readers too (Okabe & Ito 2008).
+_OTHERS = ("#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#7a5195",
+           "#a6761d", "#b3a100", "#3b3b98", "#e7298a", "#66a61e", "#4d4d4d")  # fmt: skip
 
 SMALL, NORMAL = 6.5, 7.5  # points
 
