@@ -12,8 +12,7 @@ when a name that needs them is first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import (
     Cancelled,
@@ -24,6 +23,7 @@ from .errors import (
     ResourceError,
     WriteError,
 )
+from .on_first_use import loaded_on_first_use
 from .volume import Box, Volume
 
 if TYPE_CHECKING:
@@ -56,25 +56,16 @@ __all__ = [
     "write_volume",
 ]
 
-_LOADED_ON_FIRST_USE = {
-    "Model": "model",
-    "list_models": "card",
-    "load_model": "model",
-    "read_volume": "io.reading",
-    "Result": "superresolution",
-    "stream": "streaming.pipeline",
-    "superresolve": "superresolution",
-    "write_volume": "io.writing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LOADED_ON_FIRST_USE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LOADED_ON_FIRST_USE[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = loaded_on_first_use(
+    __name__,
+    {
+        "Model": "model",
+        "list_models": "card",
+        "load_model": "model",
+        "read_volume": "io.reading",
+        "Result": "superresolution",
+        "stream": "streaming.pipeline",
+        "superresolve": "superresolution",
+        "write_volume": "io.writing",
+    },
+)

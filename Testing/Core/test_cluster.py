@@ -24,8 +24,9 @@ from microctsr_core import (
     stream,
     superresolve,
 )
-from test_streaming import contents, files, make_scan
+from test_streaming import contents, files
 from toy_models import make_model
+from toy_scans import make_scan
 
 pytest.importorskip("distributed")
 

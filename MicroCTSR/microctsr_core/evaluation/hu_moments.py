@@ -43,7 +43,7 @@ def invariants(image: NDArray) -> NDArray[np.float64]:
     if image.ndim == 2:
         # OpenCV is several times faster with an image of 8 bits.
         image = np.ascontiguousarray(image, np.uint8 if image.dtype == bool else np.float32)
-    return cv2.HuMoments(cv2.moments(image)).ravel()
+    return np.asarray(cv2.HuMoments(cv2.moments(image)), np.float64).ravel()
 
 
 def hu_distances(

@@ -6,7 +6,7 @@ Of a slice, one of several forms takes the shapes. Docs/evaluation.md tells what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -19,9 +19,12 @@ from skimage.filters import threshold_otsu
 from ..errors import MicroCTSRError
 from ..pieces import SAMPLES, sampled
 from ..preparation import ZScoreUnit
-from .hu_moments import Distance, hu_distances, hu_moments, invariants
+from .hu_moments import Distance, hu_distances, invariants
 
 Form: TypeAlias = Literal["paper", "shape", "contour", "structures"]
+
+OfPlane: TypeAlias = Callable[[NDArray], NDArray]
+"""Takes the shape out of a slice."""
 
 DEFAULT_FORM: Form = "paper"
 
@@ -116,9 +119,10 @@ def shapes(
         threshold = float(threshold_otsu(sampled(array, SAMPLES)))
     if form == "structures":
         return _structures(array, threshold, max(1, round(STRUCTURE_MM2 / pixel_mm**2)))
-    of_slices = {"paper": _grey, "shape": _masks, "contour": _outlines}[form]
-    moments = hu_moments(of_slices(array, threshold))
-    return Shapes(moments, np.arange(len(array)), np.ones(len(array), bool), len(array))
+    of_plane = {"paper": _grey, "shape": _mask, "contour": _outline}[form](array, threshold)
+    with ThreadPoolExecutor() as threads:  # OpenCV lets other threads run meanwhile
+        moments = list(threads.map(lambda plane: invariants(of_plane(plane)), array))
+    return Shapes(np.stack(moments), np.arange(len(array)), np.ones(len(array), bool), len(array))
 
 
 def joined(sets: Sequence[Shapes]) -> Shapes:
@@ -183,15 +187,13 @@ def _by_slice(images: Shapes, found: NDArray, where: NDArray) -> Nearest:
     return Nearest(distances, nearest)
 
 
-def _grey(array: NDArray, threshold: float) -> Iterator[NDArray]:
-    """Grey values in [0, 1], each slice cropped to its foreground."""
-    if (array > threshold).any() and np.ptp(array[array > threshold]):
+def _grey(array: NDArray, threshold: float) -> OfPlane:
+    """Grey values in [0, 1], cropped to the foreground."""
+    try:
         intensity = ZScoreUnit.fit(array, threshold)
-        for plane in array:
-            yield np.clip(intensity.forward(_cropped(plane, plane > threshold)), 0, 1)
-        return
-    for mask in _masks(array, threshold):  # a foreground of one value has no z-score
-        yield _cropped(mask, mask)
+    except MicroCTSRError:  # a foreground of one value has no z-score
+        return lambda plane: _cropped(plane > threshold, plane > threshold)
+    return lambda plane: intensity.forward(_cropped(plane, plane > threshold)).clip(0, 1)
 
 
 def _cropped(plane: NDArray, mask: NDArray[np.bool_]) -> NDArray:
@@ -202,17 +204,18 @@ def _cropped(plane: NDArray, mask: NDArray[np.bool_]) -> NDArray:
     return plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _masks(array: NDArray, threshold: float) -> Iterator[NDArray[np.bool_]]:
-    for plane in array:
-        yield plane > threshold
+def _mask(_: NDArray, threshold: float) -> OfPlane:
+    return lambda plane: plane > threshold
 
 
-def _outlines(array: NDArray, threshold: float) -> Iterator[NDArray]:
-    for mask in _masks(array, threshold):
+def _outline(_: NDArray, threshold: float) -> OfPlane:
+    def largest(plane: NDArray) -> NDArray:
         outlines, _ = cv2.findContours(
-            mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+            (plane > threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )
-        yield max(outlines, key=cv2.contourArea, default=np.zeros((0, 1, 2), np.int32))
+        return max(outlines, key=cv2.contourArea, default=np.zeros((0, 1, 2), np.int32))
+
+    return largest
 
 
 def _structures(array: NDArray, threshold: float, least_pixels: int) -> Shapes:

@@ -8,8 +8,9 @@ nothing but numpy, can be had without SimpleITK.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..on_first_use import loaded_on_first_use
 
 if TYPE_CHECKING:
     from .atomic import atomic_path, check_output
@@ -30,26 +31,17 @@ __all__ = [
     "write_volume",
 ]
 
-_LOADED_ON_FIRST_USE = {
-    "VOLUME_SUFFIXES": "writing",
-    "atomic_path": "atomic",
-    "check_image": "checks",
-    "check_output": "atomic",
-    "map_raw_nrrd": "raw_nrrd",
-    "raw_nrrd_slabs": "raw_nrrd",
-    "read_volume": "reading",
-    "write_raw_nrrd": "raw_nrrd",
-    "write_volume": "writing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LOADED_ON_FIRST_USE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LOADED_ON_FIRST_USE[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = loaded_on_first_use(
+    __name__,
+    {
+        "VOLUME_SUFFIXES": "writing",
+        "atomic_path": "atomic",
+        "check_image": "checks",
+        "check_output": "atomic",
+        "map_raw_nrrd": "raw_nrrd",
+        "raw_nrrd_slabs": "raw_nrrd",
+        "read_volume": "reading",
+        "write_raw_nrrd": "raw_nrrd",
+        "write_volume": "writing",
+    },
+)

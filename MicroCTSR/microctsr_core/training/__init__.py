@@ -6,8 +6,9 @@ folder, can be had without the packages that training needs.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..on_first_use import loaded_on_first_use
 
 if TYPE_CHECKING:
     from .config import Config
@@ -28,26 +29,17 @@ __all__ = [
     "train",
 ]
 
-_LOADED_ON_FIRST_USE = {
-    "PRESETS": "presets",
-    "Config": "config",
-    "Domains": "domains",
-    "Machine": "trainer",
-    "Trainer": "trainer",
-    "changed": "presets",
-    "load_config": "presets",
-    "prepare": "domains",
-    "train": "run",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LOADED_ON_FIRST_USE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LOADED_ON_FIRST_USE[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = loaded_on_first_use(
+    __name__,
+    {
+        "PRESETS": "presets",
+        "Config": "config",
+        "Domains": "domains",
+        "Machine": "trainer",
+        "Trainer": "trainer",
+        "changed": "presets",
+        "load_config": "presets",
+        "prepare": "domains",
+        "train": "run",
+    },
+)

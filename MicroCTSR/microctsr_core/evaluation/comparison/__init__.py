@@ -6,8 +6,9 @@ it told, before PyTorch is loaded.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ...on_first_use import loaded_on_first_use
 
 if TYPE_CHECKING:
     from .report import write_report
@@ -16,22 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Results", "Study", "load_study", "measure", "write_report"]
 
-_LOADED_ON_FIRST_USE = {
-    "Results": "results",
-    "Study": "study",
-    "load_study": "study",
-    "measure": "results",
-    "write_report": "report",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LOADED_ON_FIRST_USE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LOADED_ON_FIRST_USE[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = loaded_on_first_use(
+    __name__,
+    {
+        "Results": "results",
+        "Study": "study",
+        "load_study": "study",
+        "measure": "results",
+        "write_report": "report",
+    },
+)
