@@ -13,11 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...io import atomic_path
 from ...superresolution import NOTICE
+from .catalogue import M_HUM, MEASURES
 from .figures import draw_boxes, draw_effects, draw_uncertainty, method_colours
 from .results import Results
+from .shown import TRUTH
 from .slices import draw_slices
-from .statistics import MIN_PAIRS
-from .tables import case_tables, groups_of, markdown, per_case_csv, summary_csv
+from .tables import case_tables, groups_of, markdown, mean_and_sd, per_case_csv, summary_csv
 from .theme import drawn
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def _rendered(results: Results, figures: dict[str, str]) -> str:
         colours=method_colours(results),
         runs=_runs(results),
         date=f"{results.date.day} {results.date:%B %Y, %H:%M %Z}",
+        truth_m_hum=mean_and_sd(results.of(TRUTH, M_HUM), MEASURES[M_HUM]),
         notice=NOTICE,
-        min_pairs=MIN_PAIRS,
     )
 
 
