@@ -195,6 +195,19 @@ class Images:
         return Image(result.mean, result.uncertainty, facts)
 
 
+def read_numbers(path: Path) -> Volume:
+    """Read a volume whose values all have to be numbers.
+
+    Raises:
+        ReadError: some are not, or it cannot be read.
+    """
+    volume = read_volume(path)
+    bad = int(volume.array.size - np.count_nonzero(np.isfinite(volume.array)))
+    if bad:
+        raise ReadError(not_numbers(str(path), bad))
+    return volume
+
+
 def _from_folder(method: Method, case: Case, grid: Volume) -> Image:
     """Read the volumes that were made elsewhere."""
     assert method.place is not None
@@ -221,10 +234,7 @@ def _read_on(path: Path, grid: Volume) -> Volume:
     Raises:
         GeometryError: it has another size, another voxel size or lies elsewhere.
     """
-    volume = read_volume(path)
-    bad = int(volume.array.size - np.count_nonzero(np.isfinite(volume.array)))
-    if bad:
-        raise ReadError(not_numbers(str(path), bad))
+    volume = read_numbers(path)
     if volume.shape != grid.shape:
         raise GeometryError(
             f"{path} has {_by(volume.shape)} voxels (k, j, i), but the case is compared on "
