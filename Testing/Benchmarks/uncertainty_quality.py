@@ -29,7 +29,9 @@ from microctsr_core.evaluation import (
     honesty,
     rank_correlation,
     sparsify,
+    tissue,
 )
+from microctsr_core.evaluation.fidelity import TISSUES_HU
 from microctsr_core.phantom import SCALE
 from microctsr_core.preparation import resample_cubic
 
@@ -66,6 +68,12 @@ class Seen:
     def judged(self, scale: float) -> Honesty:
         return honesty(self.mean, scale * self.deviation, self.truth, self.gradient)
 
+    def covered(self, name: str, scale: float) -> float:
+        """Share of a tissue's voxels whose error is within the scaled deviation."""
+        inside = tissue(self.truth, name)
+        within = (self.error <= scale * self.deviation)[inside]
+        return float(within.mean()) if within.size else float("nan")
+
 
 def seen(pair: Pair, model: object, samples: int | str) -> Seen:
     """What the model makes of the middle slices of a pair."""
@@ -86,9 +94,11 @@ def measured(pairs: list[Seen], scale: float) -> dict[str, dict[str, object]]:
     """Of each measure: the values of all pairs, their mean and SD."""
     judged = [pair.judged(scale) for pair in pairs]
     values = {name: [of(each) for each in judged] for name, of in MEASURES.items()}
+    for name in TISSUES_HU:
+        values[f"coverage of 1 SD in {name}"] = [pair.covered(name, scale) for pair in pairs]
     values[SMOOTH_GRADIENT] = [rank_correlation(p.smooth_gradient, p.error) for p in pairs]
     return {
-        name: {"mean": float(np.mean(of)), "sd": float(np.std(of, ddof=1)), "values": of}
+        name: {"mean": float(np.nanmean(of)), "sd": float(np.nanstd(of, ddof=1)), "values": of}
         for name, of in values.items()
     }
 
