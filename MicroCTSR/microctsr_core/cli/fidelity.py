@@ -175,7 +175,7 @@ def _honesty(answer: Mapping[str, Any]) -> Table:
 def _table(title: str, rows: Mapping[str, Sequence[str]], headings: Sequence[str]) -> Table:
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=title, show_header=any(headings))
     table.add_column("")
     for heading in headings:
         table.add_column(heading, justify="right")
