@@ -112,7 +112,7 @@ def seen(seed: int) -> uncertainty_quality.Seen:
     truth = np.where(np.indices(deviation.shape)[2] < 24, 1500.0, 0.0)
     mean = truth + 4 * generator.normal(0, deviation)
     gradient = generator.uniform(size=truth.shape)
-    return uncertainty_quality.Seen(mean, deviation, truth, gradient, gradient)
+    return uncertainty_quality.Seen(mean, deviation, truth, gradient, gradient, 0.05)
 
 
 def test_uncertainty_is_judged_before_and_after_scaling_over_all_pairs():
