@@ -1,9 +1,9 @@
 """Asks whether a model's uncertainty is honest, on held-out phantom pairs of unseen scanners.
 
-Pairs are those of held_out, kept in its folder; the middle slices are
-super-resolved in the plane. A scale for the uncertainty is learned on pairs of another seed, which
-neither training nor the judgement sees. Everything is told for the standard deviation of the passes
-as it is ("before") and for that times the scale ("after").
+Pairs are those of held_out, kept in its folder; the middle slices are super-resolved in the plane.
+A scale for the uncertainty is learned on pairs of another seed, which neither training nor the
+judgement sees. Everything is told for the standard deviation of the passes as it is ("before") and
+for that times the scale ("after").
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from held_out import BOX, FOLDER, HELD_OUT_SEED, SLICES, Pair
+from held_out import pair as make_pair
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
@@ -172,7 +173,7 @@ def main() -> None:
         for spacing_mm in options.spacings:
             found[spacing_mm] = []
             for number in range(count):
-                pair = held_out.pair(options.cache, seed, number, spacing_mm)
+                pair = make_pair(options.cache, seed, number, spacing_mm)
                 found[spacing_mm].append(seen(pair, model, samples))
                 console.print(f"seed {seed}, {spacing_mm:g} mm, pair {number + 1}", style="dim")
         return found
