@@ -84,11 +84,11 @@ class MicroCTSRParameterNode:
     result: vtkMRMLScalarVolumeNode
     overlay: Overlay = Overlay.UNCERTAINTY
     overlayOpacity: Annotated[float, WithinRange(0, 1)] = 0.5
-    hideBelow: Annotated[float, WithinRange(0, 500)] = 40.0
+    hideBelow: Annotated[float, WithinRange(0, 3000)] = 40.0
     legend: bool = True
     linkSlices: bool = True
 
-    seedUncertainty: Annotated[float, WithinRange(0, 500)] = 60.0
+    seedUncertainty: Annotated[float, WithinRange(0, 3000)] = 60.0
     seedAir: Annotated[float, WithinRange(-1000, 500)] = -500.0
     seedBone: Annotated[float, WithinRange(0, 2500)] = 700.0
     previewSeeds: bool = False

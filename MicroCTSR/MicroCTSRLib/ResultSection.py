@@ -2,7 +2,11 @@
 
 import slicer
 
-from . import Display, Nodes
+from . import Display, Nodes, Segmentation
+from .Parameter import Overlay
+
+_HIDE_DEPARTURE_BELOW_HU = 40.0
+_MOST_HU = 3000.0  # of the slider
 
 
 class ResultSection:
@@ -24,7 +28,9 @@ class ResultSection:
 
     def take(self, nodes):
         """Show a new result."""
-        self._panel.parameters.result = nodes.mean
+        parameters = self._panel.parameters
+        parameters.result = nodes.mean
+        parameters.hideBelow = _startingHideBelow(nodes, parameters.overlay)
         self._ui.resultSection.collapsed = False
         self._shown = None
         self._show(nodes)
@@ -65,7 +71,10 @@ class ResultSection:
         if wanted == self._shown:
             return
         isShown = self._shown is not None and self._shown[0] == wanted[0]
+        isOtherOverlay = isShown and self._shown[1] != wanted[1]
         self._shown = wanted
+        if isOtherOverlay:  # whose values are of another size
+            parameters.hideBelow = _startingHideBelow(nodes, parameters.overlay)
         if any(node.GetDisplayNode() is None for node in nodes):
             Display.showResult(nodes, self._inputOf(nodes))
         Display.hideBelow(nodes, parameters.hideBelow)
@@ -125,3 +134,11 @@ class ResultSection:
     @staticmethod
     def _inputOf(nodes):
         return nodes.mean.GetNodeReference(Nodes.PREFIX + "input")
+
+
+def _startingHideBelow(nodes, overlay):
+    """Where an overlay begins to deserve attention, in HU: for the uncertainty, not far below the
+    threshold of reliable voxels, whatever the model's scale of uncertainty."""
+    if overlay != Overlay.UNCERTAINTY:
+        return _HIDE_DEPARTURE_BELOW_HU
+    return min(round(2 / 3 * Segmentation.startingThresholds(nodes).uncertainty_hu), _MOST_HU)

@@ -81,7 +81,7 @@ class SegmentationSection:
 
     def _setThresholds(self, thresholds):
         parameters = self._panel.parameters
-        parameters.seedUncertainty = min(max(thresholds.uncertainty_hu, 0.0), 500.0)
+        parameters.seedUncertainty = min(max(thresholds.uncertainty_hu, 0.0), 3000.0)
         parameters.seedAir = min(max(thresholds.air_hu, -1000.0), 500.0)
         parameters.seedBone = min(max(thresholds.bone_hu, 0.0), 2500.0)
 

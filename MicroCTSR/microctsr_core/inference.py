@@ -43,7 +43,7 @@ Progress: TypeAlias = Callable[[float, str], None]
 Cancel: TypeAlias = Callable[[], bool]
 
 PAPER_PASSES = 100
-# An uncertainty below this is none to a reader of CT, however badly it is known.
+# Passes that differ by less than this agree to a reader of CT, however badly it is known.
 _NEGLIGIBLE_HU = 1.0
 INFERENCE_SHARE = 0.98
 """Of the progress bar; the rest is for what follows."""
@@ -118,7 +118,8 @@ class Inferred:
 
     Args:
         number: of the plane, counted from the box's first.
-        mean, uncertainty: over passes, in HU, (j, i).
+        mean: over passes, in HU, (j, i).
+        uncertainty: standard deviation over passes, times the model's ``uncertainty_scale``, in HU.
         passes: mean number of passes over the plane.
     """
 
@@ -183,7 +184,8 @@ def infer(
         )
         for number, scaled, variance, passes in ahead(made, device):
             mean = plan.intensity.inverse(scaled)
-            yield Inferred(number, mean, _deviation(variance, plan.intensity), passes)
+            uncertainty = _deviation(variance, plan.intensity.span * model.uncertainty_scale)
+            yield Inferred(number, mean, uncertainty, passes)
 
 
 class Watch:
@@ -375,9 +377,9 @@ def network_on(device: torch.device, model: Model) -> Iterator[Generator]:
         ) from None
 
 
-def _deviation(variance: NDArray[np.float32], intensity: Intensity) -> NDArray[np.float32]:
-    """Standard deviation in HU of a variance in scaled units."""
-    deviation: NDArray[np.float32] = (np.sqrt(variance) * intensity.span).astype(np.float32)
+def _deviation(variance: NDArray[np.float32], unit_hu: float) -> NDArray[np.float32]:
+    """Standard deviation in HU of a variance in units of so many HU."""
+    deviation: NDArray[np.float32] = (np.sqrt(variance) * unit_hu).astype(np.float32)
     return deviation
 
 

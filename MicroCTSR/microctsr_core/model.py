@@ -77,6 +77,14 @@ class Model:
         except ValueError as error:
             raise ModelError(f"The card of the model {self.name!r} is not valid: {error}") from None
 
+    @property
+    def uncertainty_scale(self) -> float:
+        """What the standard deviation over passes is multiplied by to be as large as errors are.
+
+        Learned where the truth is known (``evaluation.fitted_scale``); 1 where the card is silent.
+        """
+        return float(self.card.get("uncertainty_scale", {}).get("factor", 1.0))
+
     def save(self, folder: str | os.PathLike[str]) -> Model:
         """Write the model as a package and return it as loaded from there.
 

@@ -38,7 +38,8 @@ class Result:
 
     Args:
         mean: prediction in HU, float32, on the finer grid with the box's outer corners.
-        uncertainty: standard deviation over passes in HU, on the same grid.
+        uncertainty: standard deviation over passes in HU, times the model's ``uncertainty_scale``,
+            on the same grid.
         consistency: result minus input in HU, on the box's own grid (see :mod:`.trust`).
         report: seconds per stage, passes, device, peak memory, model, warnings, thresholds for
             seeds (see ``trust.seeds``) and settings; plain values that JSON can hold.
@@ -159,13 +160,15 @@ class Work:
     def header(self, content: str) -> dict[str, str]:
         """What an output says about itself; of the scan, nothing but the modality."""
         box = ",".join(f"{start}:{stop}" for start, stop in self.box)
+        scale = self.model.uncertainty_scale
+        times = f" (times {scale:g})" if content == UNCERTAINTY and scale != 1 else ""
         return {
             "notice": NOTICE,
             "modality": self.ct.metadata.get("modality", "CT"),
             "model": f"{self.model.name} {self.model.version}",
             "model_sha256": self.model.sha256,
             "settings": json.dumps({"box": box, **asdict(self.settings)}),
-            "content": CONTENTS[content],
+            "content": CONTENTS[content] + times,
         }
 
     def report(
@@ -193,7 +196,12 @@ class Work:
             "passes_mean": float(np.mean(passes)),
             "device": str(self.device),
             "peak_memory_bytes": peak_bytes,
-            "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+            "model": {
+                "name": model.name,
+                "version": model.version,
+                "sha256": model.sha256,
+                "uncertainty_scale": model.uncertainty_scale,
+            },
             "warnings": self.warnings,
             "grid": {"shape": list(grid.shape), "spacing": list(grid.spacing)},
             "consistency_rms_hu": rms_hu,

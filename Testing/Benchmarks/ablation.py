@@ -8,10 +8,9 @@ interrupted goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-import methods_table
+import held_out
 from rich.console import Console
 
 from microctsr_core.training import changed, load_config, train
@@ -47,8 +46,6 @@ def main() -> None:
     parser.add_argument("--high", type=Path, default=Path("output/model/high"))
     parser.add_argument("--work", type=Path, default=Path("output/ablation"))
     parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     console, models = Console(), []
     small = changed(load_config(), **SMALL)
@@ -57,11 +54,8 @@ def main() -> None:
         console.print(name, style="bold")
         train(options.low, options.high, folder, changed(small, **off), resume=True)
         models.append(f"{name}={folder / 'last'}")
-    compare = ["--models", *models, "--pairs", str(options.pairs), "--samples", "8"]
-    for flag, path in (("--json", options.json), ("--markdown", options.markdown)):
-        compare += [flag, str(path)] if path else []
-    sys.argv = [methods_table.__file__, *compare]
-    methods_table.main()
+    pairs = options.work / "held_out"
+    held_out.compare(pairs, held_out.HELD_OUT_SEED, options.pairs, [0.15, 0.3], models, 8)
 
 
 if __name__ == "__main__":

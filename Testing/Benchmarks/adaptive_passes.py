@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from held_out import FOLDER, HELD_OUT_SEED, SHAPE, pair
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from methods_table import HELD_OUT_SEED, SHAPE, pair
 from rich.console import Console
 from rich.table import Table
 
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
     parser.add_argument("--tolerance", type=float, default=0.15)
     parser.add_argument("--model", default="ear")
-    parser.add_argument("--folder", type=Path, default=Path("output/methods_table"))
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -3,7 +3,7 @@
 Slices of the truth of each held-out ear are blurred, made noisy, given a grid of patches, specks
 that are not there, and lose cells and canals; each form compares them with the truths of the other
 ears. A form sees a damage if its m-HuM grows with the dose in nearly every ear. Fidelity to the
-truth, which m-HuM does without, shows how bad each dose is. Pairs are those of methods_table.
+truth, which m-HuM does without, shows how bad each dose is. Pairs are those of held_out.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, get_args
 
 import matplotlib
 import numpy as np
+from held_out import FOLDER, HELD_OUT_SEED, SLICES, pair
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from methods_table import HELD_OUT_SEED, SLICES, pair
 from rich.console import Console
 from scipy import ndimage
 from scipy.stats import spearmanr
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--spacing", type=float, default=0.15)
     parser.add_argument("--distance", default="I1")
-    parser.add_argument("--cache", type=Path, default=Path("output/methods_table"))
+    parser.add_argument("--cache", type=Path, default=FOLDER)
     parser.add_argument("--json", type=Path, default=Path("output/m_hum_sensitivity.json"))
     parser.add_argument("--picture", type=Path, default=PICTURE)
     parser.add_argument("--drawn", action="store_true", help="only draw what is in the JSON")

@@ -50,6 +50,8 @@ def test_commands_are_those_of_the_design():
         ("model", "cost"),
         ("model", "import-cyclegan"),
         ("model", "calibrate"),
+        ("evaluate", "compare"),
+        ("evaluate", "fidelity"),
     }
 
 

@@ -127,6 +127,8 @@ def test_weights_that_are_a_pickle_are_never_read(package: Path, tmp_path: Path)
         (lambda c: c["scanner"].pop("psf_sigma_mm"), "'scanner'"),
         (lambda c: c.update(weights_sha256="abc"), "'weights_sha256'"),
         (lambda c: c.update(colour="red"), "colour"),
+        (lambda c: c.update(uncertainty_scale={"factor": 0, "measured_on": "-"}), "factor"),
+        (lambda c: c.update(uncertainty_scale={"factor": 2}), "measured_on"),
     ],
 )
 def test_a_card_that_does_not_validate_names_the_key(

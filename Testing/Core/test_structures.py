@@ -84,3 +84,25 @@ def test_slices_are_counted_by_themselves():
     image = truth.copy()
     image[:, 10:20, 10:20] = FLUID
     assert structures(image, truth, SPACING_MM).invented["fluid"] == pytest.approx(5)
+
+
+def test_structures_are_told_by_their_size():
+    image, truth = bone(), bone()
+    image[0, 5:9, 5:9] = FLUID  # 16 voxels of 0.0025 mm²: 0.04 mm²
+    image[0, 30:39, 5:9] = FLUID  # 0.09 mm²
+    image[0, 5:13, 30:38] = FLUID  # 0.16 mm²
+    truth[0, 50:66, 50:66] = AIR  # 0.64 mm²
+    found = structures(image, truth, SPACING_MM)
+    none = {"small": 0, "medium": 0, "large": 0}
+    # Of the bone in place of air, the 8 by 8 voxels farther than 0.2 mm from other bone.
+    assert found.invented_by_size == {
+        "air": none,
+        "fluid": pytest.approx({"small": 10, "medium": 5, "large": 0}),
+        "bone": pytest.approx({"small": 0, "medium": 5, "large": 0}),
+    }
+    assert found.missed_by_size == {
+        "air": pytest.approx({"small": 0, "medium": 0, "large": 5}),
+        "fluid": none,
+        "bone": none,
+    }
+    assert found.invented["fluid"] == pytest.approx(15)

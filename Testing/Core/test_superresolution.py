@@ -208,7 +208,8 @@ def test_the_report_holds_the_promised_keys_as_plain_json(ct: Volume, model: Mod
     assert 10 <= report["passes_mean"] <= 100
     assert report["device"] == "cpu"
     assert report["peak_memory_bytes"] > 1e7
-    assert report["model"] == {"name": "toy", "version": "1.0.0", "sha256": model.sha256}
+    facts = {"name": "toy", "version": "1.0.0", "sha256": model.sha256, "uncertainty_scale": 1}
+    assert report["model"] == facts
     assert isinstance(report["warnings"], list)
     rms = np.sqrt(np.mean(result.consistency.array.astype(float) ** 2))
     assert report["consistency_rms_hu"] == pytest.approx(rms)

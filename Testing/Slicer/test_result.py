@@ -97,6 +97,17 @@ def test_what_is_small_is_hidden_either_way(shown, part):
     assert alpha[values > limit + step].all()
 
 
+def test_each_overlay_starts_to_hide_where_its_own_values_are_small(shown):
+    """Uncertainty may be scaled to hundreds of HU, with which no departure would be seen."""
+    reliable = float(shown.result.nodes().mean.GetAttribute("MicroCTSR.seeds.uncertainty_hu"))
+    shown.ui.overlaySelector.currentIndex = 1
+    assert shown.ui.hideBelowSlider.value == 40
+    shown.ui.overlaySelector.currentIndex = 0
+    assert shown.ui.hideBelowSlider.value == pytest.approx(min(reliable * 2 / 3, 3000), abs=1)
+    shown.result.take(shown.result.nodes())
+    assert shown.parameters.hideBelow == pytest.approx(min(reliable * 2 / 3, 3000), abs=1)
+
+
 def test_nothing_is_hidden_at_zero(shown):
     host.setSlider(shown.ui.hideBelowSlider, 0)
     for node in shown.result.nodes()[1:]:

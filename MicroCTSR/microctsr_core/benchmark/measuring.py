@@ -153,7 +153,8 @@ def _errors(scan: Volume, model: Model, device: torch.device) -> dict[str, float
     few = timed(scan, model, _FEW_PASSES, device)
     expected = whole_slice(model, few.plan.stacks.stack(0)[0], _FEW_PASSES, device)
     (plane,), intensity = few.planes, few.plan.intensity
-    found = intensity.forward(plane.mean), (plane.uncertainty / intensity.span) ** 2
+    deviation = plane.uncertainty / (intensity.span * model.uncertainty_scale)
+    found = intensity.forward(plane.mean), deviation**2
     mean, variance = (
         float(np.abs(ours - theirs).max() / np.ptp(theirs))
         for ours, theirs in zip(found, expected, strict=True)

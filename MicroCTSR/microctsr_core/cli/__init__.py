@@ -9,7 +9,9 @@ import typer
 
 from .. import __version__
 from .benchmark import benchmark
+from .comparison import compare
 from .conduct import end_politely_when_terminated
+from .fidelity import fidelity
 from .m_hum import m_hum
 from .models import calibrate, cost, import_cyclegan, info, list_
 from .phantoms import phantom
@@ -27,7 +29,7 @@ app = typer.Typer(
 model_app = typer.Typer(no_args_is_help=True, epilog="Example: microctsr model info ear")
 evaluate_app = typer.Typer(
     no_args_is_help=True,
-    epilog="Example: microctsr evaluate m-hum --generated sr.nrrd --reference micro",
+    epilog="Example: microctsr evaluate fidelity --generated sr.nrrd --truth truth.nrrd",
 )
 
 app.command(
@@ -68,6 +70,13 @@ app.add_typer(
     name="evaluate",
     help="How good results are: by a truth, by other ears, beside other methods.",
 )
+evaluate_app.command(
+    epilog="Example: microctsr evaluate fidelity --generated sr.nrrd --truth truth.nrrd "
+    "--uncertainty uncertainty.nrrd --input ct.nrrd --json fidelity.json"
+)(fidelity)
+evaluate_app.command(
+    epilog="Example: microctsr evaluate compare --study study.yaml --report report.html"
+)(compare)
 evaluate_app.command(
     "m-hum",
     epilog="Example: microctsr evaluate m-hum --generated sr.nrrd --reference micro --json m.json",

@@ -156,7 +156,7 @@ def _draw_row(
     image = axes.imshow(planes.mean, extent=extent, **grey, **smooth)
     _add_bar(figure, layout, layout.panel(row, "mean"), image, "HU")
 
-    axes = _add_panel(figure, layout, row, "uncertainty", "Uncertainty", "SD of passes")
+    axes = _add_panel(figure, layout, row, "uncertainty", "Uncertainty", _uncertainty(result))
     axes.imshow(planes.mean, extent=extent, **grey, **smooth)
     # The slice recedes to a shadow, which leaves the brightness to the uncertainty.
     axes.imshow(np.zeros((1, 1)), extent=extent, cmap="gray", vmin=0, vmax=1, alpha=0.55)
@@ -300,6 +300,11 @@ def _draw_scale_bar(axes: Axes, view: View) -> None:
 def _passes(result: Result) -> str:
     count = float(result.report.get("passes_mean", 0))
     return f"{count:.0f} pass" if round(count) == 1 else f"{count:.0f} passes"
+
+
+def _uncertainty(result: Result) -> str:
+    scale = float(result.report.get("model", {}).get("uncertainty_scale", 1))
+    return "SD of passes" if scale == 1 else f"SD × {scale:.3g}"  # the panel is narrow
 
 
 def _write_footer(figure: Figure, layout: Layout, ct: Volume, result: Result) -> None:

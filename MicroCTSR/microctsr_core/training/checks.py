@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from ..card import check_card_schema, find_package, load_card
+from ..entries import validated
 from ..errors import MicroCTSRError, ModelError
 from ..networks import NETWORKS, Generator, build
 from .config import AcrossLosses, Config, CycleLosses
-from .entries import validated
 from .trainer import METHODS
 
 # A run writes these itself: another value would not be true of the weights.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from ..entries import read_yaml, validated
 from ..errors import MicroCTSRError
 from .config import (
     AcrossLosses,
@@ -22,7 +23,6 @@ from .config import (
     ValidationSettings,
 )
 from .domains import DataSettings
-from .entries import read_yaml, validated
 
 _PAPER_BATCH = BatchSettings(size=5, patch=256, stride=128, patches=5000)
 _PAPER_RATES = OptimiserSettings()

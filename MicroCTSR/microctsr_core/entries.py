@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import MicroCTSRError
+from .errors import MicroCTSRError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -21,14 +21,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MicroCTSRError(f"{path} cannot be read ({error.strerror}); check --config.") from None
+        raise MicroCTSRError(f"{path} cannot be read ({error.strerror}); check its name.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         place = " ".join(str(error).split())
         raise MicroCTSRError(f"{path} is not valid YAML ({place}); correct the file.") from None
     if entries is None:
         return {}
     if not isinstance(entries, dict):
-        raise MicroCTSRError(f"{path} holds no entries such as `epochs: 20`; correct the file.")
+        raise MicroCTSRError(f"{path} holds no entries such as `seed: 0`; correct the file.")
     try:
         _check_numbers(entries, str(path), ())
     except RecursionError:
@@ -77,7 +77,7 @@ def validated(kind: Any, values: Any, name: str, strict: bool = False) -> Any:
     unknown = first["type"] == "unexpected_keyword_argument"
     place = _place(name, first["loc"], unknown)
     if unknown:
-        raise MicroCTSRError(f"{place} is no entry of a configuration; correct it.")
+        raise MicroCTSRError(f"{place} is no entry that is known; correct it.")
     raise MicroCTSRError(f"{place} is not valid ({_reason(first)}); correct it.")
 
 
