@@ -44,7 +44,7 @@ class Results:
 
     Args:
         study: that was run.
-        date: of the end of the run, with its time zone.
+        date: of the beginning of the run, with its time zone.
         versions: of this library, of Python and of what computed.
         models: name, version, sha256 and uncertainty_scale by method.
         runs: of each method, what is known of each case's run (see `Image`).
