@@ -320,3 +320,15 @@ def test_a_closer_look_is_taken_where_the_walls_are():
     assert (bottom - top, right - left) == (30, 30)
     assert abs(top - 60) <= 6
     assert abs(left - 15) <= 6
+
+
+def test_cubes_are_compared_with_a_truth_on_the_fine_grid(tmp_path):
+    found = measure(load_study(write_study(
+        tmp_path, cases=1, scale_mode="isotropic",
+        methods={"cubic": "cubic", "toy": {"model": "toy"}},
+    )), tmp_path / "work")  # fmt: skip
+    made = read_volume(tmp_path / "work" / "toy" / "case_000.nrrd")
+    assert made.shape == (24, 96, 96)
+    assert made.spacing == pytest.approx((0.0375,) * 3)
+    # The truth's slices are thick, so walls between them are unsharp: the score is only finite.
+    assert np.isfinite(found.of("cubic", "psnr")).all()

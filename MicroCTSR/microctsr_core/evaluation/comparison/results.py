@@ -44,9 +44,9 @@ class Results:
 
     Args:
         study: that was run.
-        date: of the end of the run, with its time zone.
+        date: of the beginning of the run, with its time zone.
         versions: of this library, of Python and of what computed.
-        models: name, version and sha256 by method.
+        models: name, version, sha256 and uncertainty_scale by method.
         runs: of each method, what is known of each case's run (see `Image`).
         values: of each method, and of the truth itself, each measure of each case in the study's
             order; NaN where it is not known.
@@ -59,7 +59,7 @@ class Results:
     study: Study
     date: datetime
     versions: dict[str, str]
-    models: dict[str, dict[str, str]]
+    models: dict[str, dict[str, Any]]
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     curves: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
