@@ -38,17 +38,8 @@ def test_it_equals_a_convolution_in_double_precision(inputs, outputs, height, wi
     assert float((found - expected).abs().max()) < 5e-6 * span
 
 
-def test_the_numbers_do_not_depend_on_how_many_rows_are_computed_at_once(monkeypatch):
-    x, (weight, bias) = features(64, 34, 38), weights(64, 64)
-    answers = []
-    for size in (1, 2**30):
-        monkeypatch.setattr("microctsr_core.networks.winograd._CACHE_BYTES", size)
-        answers.append(torch.cat([strip.clone() for _, strip in winograd(x, weight, bias)], 2))
-    torch.testing.assert_close(*answers, rtol=0, atol=1e-6)
-
-
 @pytest.mark.parametrize("samples", [1, 2])
-@pytest.mark.parametrize("channels", [16, 64])
+@pytest.mark.parametrize("channels", [16, 96])
 def test_strips_of_a_padded_convolution_are_the_whole(samples, channels):
     x = features(channels, 20, 24).repeat(samples, 1, 1, 1)
     padded = Padded(x)
@@ -61,10 +52,10 @@ def test_strips_of_a_padded_convolution_are_the_whole(samples, channels):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
 
 
-def test_it_is_taken_where_channels_are_many_and_a_tile_fits():
-    many, _ = weights(64, 128)
-    few, _ = weights(64, 32)
-    assert pays(features(128, 6, 6), many)
+def test_it_is_taken_where_channels_are_many_and_rows_enough():
+    many, _ = weights(96, 128)
+    few, _ = weights(96, 32)
+    assert pays(features(128, 6, 3), many)
     assert not pays(features(32, 6, 6), few)
     assert not pays(features(128, 5, 60), many)
     assert not pays(features(128, 6, 6).double(), many)

@@ -98,7 +98,6 @@ def measure(
     exact = {
         **_compared(many, plain, passes),
         "gemm_fraction": convolution_operations(every, edge**2, passes) / many.seconds / rate,
-        "computed_fraction": many.operations / many.seconds / rate,
         **_errors(scan, every, target),
     }
     told = stages.begin(_ADAPTIVE)

@@ -59,8 +59,7 @@ def lines_of(answer: Mapping[str, Any]) -> Iterator[str]:
     )
     yield (
         f"The whole posterior loop did its convolutions at {answer['gemm_fraction']:.0%} of the "
-        f"rate of matrix products, each counted by its definition; computed fewer at a time, that "
-        f"took {exact['computed_fraction']:.0%} of as many operations."
+        f"rate of matrix products, each counted by its definition."
     )
     for what, by_count in answer["growth"].items():
         told = ", ".join(f"{count}: {seconds:.2f}" for count, seconds in by_count.items())

@@ -53,14 +53,12 @@ class Timed:
         planes: the results.
         plan: of the work.
         seconds: from the scan to the planes.
-        operations: floating-point operations computed, by matrix products and convolutions.
         peak_bytes: the most memory held meanwhile.
     """
 
     planes: list[Inferred]
     plan: Plan
     seconds: float
-    operations: int
     peak_bytes: int
 
     @property
@@ -79,13 +77,12 @@ def timed(
 ) -> Timed:
     """Super-resolve a box of a scan, by default its middle slice."""
     settings = Settings(samples=samples, tile=whole_tile(scan, model))
-    counter = FlopCounterMode(display=False)
-    with watched_memory(device) as peak, counter:
+    with watched_memory(device) as peak:
         start = now(device)
         plan = plan_of(scan, model, settings, box)
         planes = list(infer(plan, model, settings, device, progress))
         seconds = now(device) - start
-    return Timed(planes, plan, seconds, counter.get_total_flops(), peak.bytes)
+    return Timed(planes, plan, seconds, peak.bytes)
 
 
 def convolution_operations(model: Model, pixels: int, passes: int) -> float:
