@@ -77,7 +77,7 @@ def test_images_show_the_slices_in_one_window_and_the_original_cubically_interpo
             plane = case.results[method].array[shown.index]
             wanted = np.clip((plane + 500) / 10, 0, 255)
             assert np.abs(pixels(study.folder / "images" / name) - wanted).max() <= 0.51
-        plane = interpolate_cubic(case.scan, case.results["ours"], shown.index)
+        plane = interpolate_cubic(case.scan, case.results["OurNet"], shown.index)
         wanted = np.clip((plane + 500) / 10, 0, 255)
         assert np.abs(pixels(study.folder / "images" / shown.original) - wanted).max() <= 0.51
 
@@ -91,8 +91,8 @@ def test_slices_lie_as_radiologists_see_them(tmp_path):
         name: scan.on_refined_grid(volume.array, (1, 8, 8)) for name, volume in case.results.items()
     }
     study = create_study(tmp_path / "study", [Case("ear", scan, results)], slices=[1])
-    shown = pixels(study.folder / "images" / study.slices[0].images["ours"])
-    wanted = np.clip((results["ours"].array[1] + 1000) / 3400, 0, 1) * 255
+    shown = pixels(study.folder / "images" / study.slices[0].images["OurNet"])
+    wanted = np.clip((results["OurNet"].array[1] + 1000) / 3400, 0, 1) * 255
     assert np.abs(shown - wanted[::-1, ::-1]).max() <= 0.51
 
 
@@ -157,15 +157,17 @@ def test_what_a_study_cannot_be_made_of_is_told(tmp_path, options, words):
 
 def test_methods_that_cannot_stand_side_by_side_are_told(tmp_path):
     case = toy_cases(1)[0]
-    few = {"ours": case.results["ours"]}
+    few = {"OurNet": case.results["OurNet"]}
     with pytest.raises(MicroCTSRError, match="at least two methods, but ear has 1"):
         create_study(tmp_path / "study", [Case("ear", case.scan, few)])
-    whole = case.results["ours"]
+    whole = case.results["OurNet"]
     other = few | {"theirs": whole.crop(((0, 2), (0, 96), (0, 96)))}
-    with pytest.raises(GeometryError, match=r"theirs has 2 x 96 x 96 voxels .* ours has 3 x 96 x"):
+    with pytest.raises(
+        GeometryError, match=r"theirs has 2 x 96 x 96 voxels .* OurNet has 3 x 96 x"
+    ):
         create_study(tmp_path / "study", [Case("ear", case.scan, other)])
     shifted = few | {"theirs": replace(whole, origin=(6.0, -3.0, 2.0))}
-    with pytest.raises(GeometryError, match="theirs lies elsewhere in the patient than ours"):
+    with pytest.raises(GeometryError, match="theirs lies elsewhere in the patient than OurNet"):
         create_study(tmp_path / "study", [Case("ear", case.scan, shifted)])
     far = {name: replace(v, origin=(900.0, 0.0, 0.0)) for name, v in case.results.items()}
     with pytest.raises(GeometryError, match="do not lie in the scan"):
@@ -213,12 +215,12 @@ def test_folders_of_results_make_a_study(tmp_path):
     methods = [part for m in METHODS for part in ("--method", f"{m}={tmp_path / m}")]
     result = run(
         "study", "create", folder, "--low", tmp_path / "clinical", *methods, "--slices", 2,
-        "--rater", "Anna", "--rater", "Ben", "--against", "noisy", "--title", "Ears",
+        "--rater", "Anna", "--rater", "Ben", "--against", "NoisyNet", "--title", "Ears",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "4 slices by 3 methods: 13 pairs for each of 2 raters" in result.stdout
     study = open_study(folder)
-    assert (study.title, study.methods, study.against) == ("Ears", list(METHODS), "noisy")
+    assert (study.title, study.methods, study.against) == ("Ears", list(METHODS), "NoisyNet")
     direct = toy_study(tmp_path / "direct")
     for one, other in zip(study.slices, direct.slices, strict=True):
         for method in METHODS:

@@ -14,7 +14,7 @@ from microctsr_core.study import ReaderStudy, create_study
 from microctsr_core.study.cases import Case
 from toy_studies import low, truth
 
-METHODS = ("smooth", "noisy", "ours")
+METHODS = ("SmoothNet", "NoisyNet", "OurNet")
 RATERS = ("Anna", "Ben", "Chloé")
 
 

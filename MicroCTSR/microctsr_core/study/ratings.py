@@ -103,17 +103,17 @@ class Ratings:
             WriteError: it or its folder cannot be written.
             MicroCTSRError: the criteria are not those of the ratings given so far.
         """
+        named = json.dumps(list(criteria), ensure_ascii=False)
         with self._opened(write=True) as connection:
-            (written,) = connection.execute("SELECT criteria FROM study").fetchone()
-            if connection.execute("SELECT 1 FROM ratings LIMIT 1").fetchone() is None:
-                named = json.dumps(list(criteria), ensure_ascii=False)
-                connection.execute("UPDATE study SET criteria = ?", (named,))
-                return
-        if json.loads(written) != list(criteria):
-            raise MicroCTSRError(
-                f"{self.path} holds ratings by {_listed(json.loads(written))}, but the criteria "
-                f"are now {_listed(criteria)}; write the former names into criteria.txt again."
-            )
+            (before,) = connection.execute("SELECT criteria FROM study").fetchone()
+            rated = connection.execute("SELECT 1 FROM ratings LIMIT 1").fetchone() is not None
+            if rated and before != named:
+                raise MicroCTSRError(
+                    f"{self.path} holds ratings by {_listed(json.loads(before))}, but the criteria "
+                    f"are now {_listed(criteria)}; write the former names into criteria.txt again."
+                )
+            # Also where nothing changes: it shows whether the folder can be written.
+            connection.execute("UPDATE study SET criteria = ?", (named,))
 
     def store(self, rater: int, trial: int, rating: Rating) -> Rating:
         """Store a revision; once this returns, it is on the disk.
