@@ -257,8 +257,9 @@ def analyse(folder: str | os.PathLike[str], close: bool = False) -> Analysis:
     if ratings.closed_at() is None:
         missing = sum(rater.trials - rater.done for rater in progress_of(study))
         if missing and not close:
+            are = "rating is" if missing == 1 else "ratings are"
             raise MicroCTSRError(
-                f"{study.folder} is still open, and {missing} ratings are missing; close it on "
+                f"{study.folder} is still open, and {missing} {are} missing; close it on "
                 f"its progress page or with --close, after which no more ratings are taken."
             )
         ratings.close()
