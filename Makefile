@@ -38,6 +38,7 @@ pictures: $(STAMP) ## Draw the pictures of the documentation again
 	$(BIN)/python Docs/make_icons.py
 	$(BIN)/python Docs/make_pictures.py
 	$(BIN)/python Docs/make_slicer_pictures.py
+	$(BIN)/python Docs/make_study_pictures.py
 
 PHANTOMS := $(BIN)/microctsr phantom --region all --workers 2
 model: $(STAMP) ## Train the bundled model again (hours)

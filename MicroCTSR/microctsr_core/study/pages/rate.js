@@ -81,7 +81,7 @@ function showSaid() {
       button.setAttribute("aria-checked", String(n + 1 === given));
       button.disabled = !seen;
     });
-    block.querySelector("output").textContent = given === null ? `1 poor, ${study.most} excellent` : `${given} of ${study.most}`;
+    block.querySelector("output").textContent = given === null ? `1 poor, ${study.most}\u00a0excellent` : `${given} of ${study.most}`;
   });
   if (document.activeElement !== $("remark")) $("remark").value = remark;
   $("remark").disabled = !seen;
