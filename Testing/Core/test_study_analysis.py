@@ -149,6 +149,14 @@ def test_a_study_is_unblinded_only_when_it_is_closed_or_finished(tmp_path):
     assert analyse(finished.folder).closed_at == finished.ratings.closed_at() != ""
 
 
+def test_criteria_that_were_changed_after_the_rating_are_told(tmp_path):
+    study = toy_study(tmp_path / "study")
+    rate_all(study, lambda *_: (3, 3))
+    (study.folder / "criteria.txt").write_text("Noise\n\nBeauty\n")
+    with pytest.raises(MicroCTSRError, match="but the criteria are now 'Noise', 'Beauty'"):
+        analyse(study.folder)
+
+
 def test_stars_that_are_missing_leave_the_others_in_place(tmp_path):
     study = toy_study(tmp_path / "study")
 

@@ -98,6 +98,7 @@ def test_everything_is_in_view_and_large_enough_for_a_finger(server, study, open
     assert left["width"] * left["height"] > 0.2 * size["width"] * size["height"]
     page.locator(".stars").nth(0).get_by_role("radio").nth(4).tap()
     page.locator(".stars").nth(1).get_by_role("radio").nth(1).tap()
+    assert page.evaluate("document.activeElement === document.body")  # keys go on working
     page.locator("#next").tap()
     shown(page, 2)
     stored(page)
@@ -125,6 +126,10 @@ def test_the_owner_watches_progress_and_closes_the_study(server, study, open_pag
     owner.locator("#really").click()
     expect(owner.locator("#state")).to_contain_text("No more ratings are taken.")
     expect(owner.locator("#close")).to_be_hidden()
+    owner.locator("#report").click()
+    expect(owner.locator("h2").first).to_have_text("Judged by readers")
+    expect(owner.locator("figure img")).to_have_js_property("complete", True)
+    assert owner.locator("figure img").evaluate("image => image.naturalWidth") > 0
     assert study.ratings.closed_at() is not None
     rater.keyboard.press("Enter")
     shown(rater, 3)

@@ -149,6 +149,8 @@ def test_no_path_leads_elsewhere(anna, path):
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
         ({"Host": "evil.example"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
+        ({"Host": "[127.0.0.1"}, 421),
+        ({"Origin": "http://["}, 403),
     ],
     ids=str,
 )
@@ -238,8 +240,7 @@ def test_a_study_that_is_moved_away_is_told_and_goes_on_when_it_is_back(tmp_path
             assert error_of(answer) == "The study cannot be reached at the moment."
         shutil.move(tmp_path / "moved", tmp_path / "study")
         assert ask(link + "trial/1", GIVEN)[0] == 200
-        server.process.terminate()
-        assert f"{study.folder / 'ratings.sqlite'} is not there" in server.process.stderr.read()
+        assert f"{study.folder / 'ratings.sqlite'} is not there" in server.complained()
 
 
 def test_a_closed_study_takes_no_more_ratings(tmp_path):
@@ -247,11 +248,17 @@ def test_a_closed_study_takes_no_more_ratings(tmp_path):
     with start_server(study.folder, port=0) as server:
         assert ask(server.raters["Anna"] + "trial/0", GIVEN)[0] == 200
         assert ask(server.owner + "close")[0] in (404, 405)
+        assert ask(server.owner + "report")[0] == 409
         status, _, body = ask(server.owner + "close", {})
         assert status == 200
         assert json.loads(body)["closed_at"]
         assert ask(server.raters["Anna"] + "trial/1", GIVEN)[0] == 410
         assert json.loads(ask(server.raters["Anna"] + "state")[2])["closed"] is True
+        status, headers, report = ask(server.owner + "report")
+        assert status == 200
+        assert all(method.encode() in report for method in METHODS)
+        assert "script-src" not in headers["content-security-policy"]
+        assert ask(server.raters["Anna"] + "report")[0] == 404
 
 
 def test_links_stay_the_same_when_the_server_is_started_again(folder, server):

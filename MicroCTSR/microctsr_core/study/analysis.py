@@ -250,10 +250,12 @@ def analyse(folder: str | os.PathLike[str], close: bool = False) -> Analysis:
 
     Raises:
         MicroCTSRError: the study is still open, or nothing was rated.
+        MicroCTSRError: the criteria were changed after the first rating.
         ReadError: it cannot be read, or a rating is of an image that is not the trial's.
     """
     study = open_study(folder)
     ratings = study.ratings
+    ratings.check_criteria([criterion.name for criterion in study.criteria])
     if ratings.closed_at() is None:
         missing = sum(rater.trials - rater.done for rater in progress_of(study))
         if missing and not close:

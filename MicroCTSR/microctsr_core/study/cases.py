@@ -85,7 +85,7 @@ def from_folders(
     places = {name: Path(place).expanduser() for name, place in methods.items()}
     for source in sources:
         name = stem(source.name)
-        scan = source.read()
+        scan = read_volume(source.path, source.spacing, source.series)
         check_image(scan, str(source.path))
         results: dict[str, Volume] = {}
         for method, place in places.items():

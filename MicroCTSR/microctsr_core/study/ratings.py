@@ -103,17 +103,29 @@ class Ratings:
             WriteError: it or its folder cannot be written.
             MicroCTSRError: the criteria are not those of the ratings given so far.
         """
-        named = json.dumps(list(criteria), ensure_ascii=False)
         with self._opened(write=True) as connection:
-            (before,) = connection.execute("SELECT criteria FROM study").fetchone()
-            rated = connection.execute("SELECT 1 FROM ratings LIMIT 1").fetchone() is not None
-            if rated and before != named:
-                raise MicroCTSRError(
-                    f"{self.path} holds ratings by {_listed(json.loads(before))}, but the criteria "
-                    f"are now {_listed(criteria)}; write the former names into criteria.txt again."
-                )
+            self._check_criteria(connection, criteria)
             # Also where nothing changes: it shows whether the folder can be written.
-            connection.execute("UPDATE study SET criteria = ?", (named,))
+            connection.execute("UPDATE study SET criteria = ?", (_as_text(criteria),))
+
+    def check_criteria(self, criteria: Sequence[str]) -> None:
+        """Make sure that the ratings given so far answer these questions; nothing is written.
+
+        Raises:
+            MicroCTSRError: the criteria are others.
+            ReadError: as :meth:`check`.
+        """
+        with self._opened() as connection:
+            self._check_criteria(connection, criteria)
+
+    def _check_criteria(self, connection: sqlite3.Connection, criteria: Sequence[str]) -> None:
+        (before,) = connection.execute("SELECT criteria FROM study").fetchone()
+        rated = connection.execute("SELECT 1 FROM ratings LIMIT 1").fetchone() is not None
+        if rated and before != _as_text(criteria):
+            raise MicroCTSRError(
+                f"{self.path} holds ratings by {_listed(json.loads(before))}, but the criteria "
+                f"are now {_listed(criteria)}; write the former names into criteria.txt again."
+            )
 
     def store(self, rater: int, trial: int, rating: Rating) -> Rating:
         """Store a revision; once this returns, it is on the disk.
@@ -242,6 +254,10 @@ def _same(first: Rating, second: Rating) -> bool:
 
 def _not_ratings(path: Path) -> str:
     return f"{path} is no database of ratings, or is damaged; put a copy of it in its place."
+
+
+def _as_text(criteria: Sequence[str]) -> str:
+    return json.dumps(list(criteria), ensure_ascii=False)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -60,6 +60,11 @@ def write_analysis(analysis: Analysis, folder: str | os.PathLike[str]) -> list[P
     return [written[-1], *written[:-1]]
 
 
+def report_html(analysis: Analysis) -> str:
+    """The page that tells what a study found, which needs no other file."""
+    return _rendered("report.html", analysis, drawn(draw_stars(analysis), "svg"))
+
+
 def readers_section(analysis: Analysis) -> str:
     """The section of a report that tells what the readers said, as HTML."""
     return _rendered("readers.html", analysis, drawn(draw_stars(analysis), "svg"))

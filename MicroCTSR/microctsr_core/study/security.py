@@ -64,11 +64,11 @@ class Guard:
 
     def _refusal(self, method: str, headers: Headers) -> Response | None:
         host = headers.get("host", "")
-        if (urlsplit(f"//{host}").hostname or "") not in self.hosts:
+        if _name(f"//{host}") not in self.hosts:
             return _refuse(421, "This server is not known by that name.")
         if method not in ("GET", "HEAD"):
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            if origin is not None and origin.lower().partition("://")[2] != host.lower():
                 return _refuse(403, "Only the study's own pages may do this.")
             if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 return _refuse(403, "Only the study's own pages may do this.")
@@ -79,6 +79,14 @@ class Guard:
             if not length.isdecimal() or int(length) > MOST_BYTES:
                 return _refuse(413, "That is too long.")
         return None
+
+
+def _name(address: str) -> str:
+    """The name of the computer in an address, in lower case; empty where there is none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _refuse(status: int, why: str) -> Response:

@@ -27,6 +27,10 @@ _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _OF_RATERS = ("rate.css", "rate.js", "viewer.js", "sending.js")
 _OF_OWNER = ("rate.css", "owner.css", "owner.js")
 
+_REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
+)
+
 Stars = Annotated[int, Field(ge=1, le=STARS, strict=True)]
 
 
@@ -53,8 +57,8 @@ def make_app(
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=hosts)
-    ratings = study.ratings
-    names = [criterion.name for criterion in study.criteria]
+    ratings, criteria, instructions = study.ratings, study.criteria, study.instructions
+    names = [criterion.name for criterion in criteria]
 
     def rater_of(secret: str) -> int:
         rater = matching(secret, links.raters)
@@ -89,10 +93,10 @@ def make_app(
             "study": study.id,
             "title": study.title,
             "rater": rater.name,
-            "instructions": study.instructions,
+            "instructions": instructions,
             "criteria": [
                 {"name": criterion.name, "explanation": criterion.explanation}
-                for criterion in study.criteria
+                for criterion in criteria
             ],
             "most": STARS,
             "window": study.window_hu,
@@ -168,6 +172,22 @@ def make_app(
         check_owner(secret)
         ratings.close()
         return {"closed_at": ratings.closed_at()}
+
+    @app.get("/owner/{secret}/report")
+    def report(secret: str) -> Response:
+        """What the study found, once it is closed."""
+        check_owner(secret)
+        if ratings.closed_at() is None:
+            return JSONResponse({"error": "The study is still open."}, 409)
+        from .analysis import analyse
+        from .report import report_html
+
+        try:
+            text = report_html(analyse(study.folder))
+        except MicroCTSRError as error:
+            return JSONResponse({"error": str(error)}, 409)
+        policy = {"content-security-policy": _REPORT_POLICY}
+        return Response(text, media_type="text/html; charset=utf-8", headers=policy)
 
     @app.exception_handler(StarletteHTTPException)
     def refused(request: Request, error: StarletteHTTPException) -> Response:

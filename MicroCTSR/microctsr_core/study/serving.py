@@ -8,10 +8,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..errors import MicroCTSRError, ResourceError
 from .folder import open_study, read_links
@@ -65,7 +66,6 @@ def serve(
     study = open_study(folder)
     links = read_links(study)
     study.ratings.check([criterion.name for criterion in study.criteria])
-    assert study.instructions is not None  # read now, so that a missing file is told now
     listening = _listen(host, port)
     with listening:
         base = (address or _base(host, listening.getsockname()[1])).rstrip("/")
@@ -90,17 +90,24 @@ class RunningServer:
         raters: the link of each rater, by name.
         owner: the link of the study's owner.
         process: which runs it. It ends with this one.
+        complaints: file to which the process writes what goes wrong.
     """
 
     base: str
     raters: dict[str, str]
     owner: str
     process: subprocess.Popen[str]
+    complaints: IO[str]
 
     @property
     def running(self) -> bool:
         """Whether it still runs."""
         return self.process.poll() is None
+
+    def complained(self) -> str:
+        """What the server has said went wrong so far, in lines."""
+        self.complaints.seek(0)
+        return self.complaints.read()
 
     def stop(self) -> None:
         """End it; ratings are on the disk already."""
@@ -110,9 +117,9 @@ class RunningServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if pipe is not None:
-                pipe.close()
+        for file in (self.process.stdin, self.process.stdout, self.complaints):
+            if file is not None:
+                file.close()
 
     def __enter__(self) -> RunningServer:
         return self
@@ -146,11 +153,13 @@ def start_server(
     command += ["--json"] if address is None else ["--json", "--address", address]
     library = str(Path(__file__).resolve().parents[2])
     paths = [library, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # A file and no pipe, which would stop the server once it is full and nobody reads it.
+    complaints = tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace")  # noqa: SIM115
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=complaints,
         text=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"},
@@ -160,11 +169,12 @@ def start_server(
     line = process.stdout.readline()
     try:
         found: dict[str, Any] = json.loads(line)
-        return RunningServer(found["base"], found["raters"], found["owner"], process)
+        return RunningServer(found["base"], found["raters"], found["owner"], process, complaints)
     except (ValueError, KeyError, TypeError):
-        process.kill()
-        _, told = process.communicate()
-        reason = told.strip().splitlines()[-1:] or ["it ended without a word."]
+        failed = RunningServer("", {}, "", process, complaints)
+        process.wait()  # what it says last is the reason
+        reason = failed.complained().strip().splitlines()[-1:] or ["The server did not start."]
+        failed.stop()
         raise MicroCTSRError(reason[0].removeprefix("Error: ")) from None
 
 

@@ -62,6 +62,7 @@ function show(told) {
     ? `Closed on ${new Date(told.closed_at).toLocaleString()}. No more ratings are taken.`
     : open ? `${open} rating${open === 1 ? " is" : "s are"} still to come.` : "Everybody has finished. The study can be closed.";
   $("close").hidden = closed || !$("really").hidden;
+  $("report").hidden = !closed;
   if (closed) ask(false);
 }
 

@@ -351,6 +351,10 @@ async function main() {
   });
   $("remark").addEventListener("blur", takeRemark);
   document.addEventListener("keydown", pressed);
+  // What was clicked by mouse or finger is not in the way of the keys afterwards.
+  $("trial").addEventListener("click", (event) => {
+    if (event.detail > 0) event.target.closest("button, input")?.blur();
+  });
   window.addEventListener("hashchange", routed);
   window.addEventListener("pagehide", takeRemark);
   window.addEventListener("beforeunload", (event) => {
