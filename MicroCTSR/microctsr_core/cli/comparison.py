@@ -63,7 +63,7 @@ def compare(
     except ModuleNotFoundError as error:
         raise MicroCTSRError(
             f"Comparing methods needs {error.name}; install it with: "
-            f"pip install 'microctsr[evaluation]'"
+            f"pip install 'microctsr[{'evaluation' if readers is None else 'study'}]'"
         ) from None
     for path in written:
         typer.echo(path)
