@@ -38,7 +38,11 @@ pictures: $(STAMP) ## Draw the pictures of the documentation again
 	$(BIN)/python Docs/make_icons.py
 	$(BIN)/python Docs/make_pictures.py
 	$(BIN)/python Docs/make_slicer_pictures.py
+<<<<<<< HEAD
 	$(BIN)/python Docs/make_study_pictures.py
+=======
+	$(BIN)/python Docs/make_training_pictures.py
+>>>>>>> main
 
 PHANTOMS := $(BIN)/microctsr phantom --region all --workers 2
 model: $(STAMP) ## Train the bundled model again (hours)
@@ -53,7 +57,7 @@ model: $(STAMP) ## Train the bundled model again (hours)
 
 clean: ## Remove results and caches; the environment stays (remove .venv by hand)
 	rm -rf output build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
-	find MicroCTSR Testing -name __pycache__ -type d -prune -exec rm -rf {} +
+	find MicroCTSR MicroCTSRTraining Testing -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

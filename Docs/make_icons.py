@@ -1,7 +1,8 @@
-"""Draws the icon of the extension and of its module: a cochlea that turns from voxels into a curve.
+"""Draws the icons of the extension and its modules: a cochlea that turns from voxels into a curve.
 
 On the left it is as a clinical CT sees it, in coarse voxels that mix what lies in them; to the
-right the voxels become finer, until the turns are as smooth as they are: `make pictures`.
+right the voxels become finer, until the turns are as smooth as they are: `make pictures`. The icon
+of the training module has a falling curve of losses on it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.image import imsave
 from scipy.spatial import cKDTree
 
@@ -22,6 +23,8 @@ STOPS = [(0, "#1c6fa8"), (0.36, "#17a2ab"), (0.66, "#8ccf8e"), (0.86, "#ffc13b")
 COLOURS = LinearSegmentedColormap.from_list("ear", STOPS)
 ZONES = ((0, 6, 12), (6, 10, 24))  # in 24ths of the width: from, to, and voxels across the icon
 GAP = 0.09  # between voxels, of their width
+BADGE = (0.54, 0.54, 0.44)  # left, top and width, in widths of the icon
+ROUND = 0.2  # radius of the badge's corners, in its widths
 MIX = 0.35  # a voxel with less of the cochlea in it is left out
 
 
@@ -74,7 +77,33 @@ def icon() -> np.ndarray:
     return averaged(picture, SIZE)
 
 
+def training_icon() -> np.ndarray:
+    """The icon with a badge, (SIZE, SIZE, 4) in 0..1."""
+    row, column = np.mgrid[:FINE, :FINE] / FINE
+    x, y = (column - BADGE[0]) / BADGE[2], (row - BADGE[1]) / BADGE[2]
+    beyond = np.maximum(np.abs(np.stack([x, y]) - 0.5) - 0.5 + ROUND, 0)
+    edge = ROUND - np.hypot(*beyond)  # how far within the badge, in its widths
+    place = np.linspace(0.16, 0.84, 500)
+    curve = np.stack([place, 0.8 - 0.6 * np.exp(-4.5 * (place - 0.16))], axis=1)
+    points = curve[[0, 130, 499]]
+    here = np.stack([x, y], axis=-1)
+    line = cKDTree(curve).query(here, distance_upper_bound=0.2)[0] < 0.045
+    dots = cKDTree(points).query(here, distance_upper_bound=0.2)[0] < 0.085
+
+    picture = icon().repeat(FINE // SIZE, axis=0).repeat(FINE // SIZE, axis=1)
+    picture[edge > -0.06] = 0  # a gap, so that the badge stands apart
+    picture[edge > 0] = (*to_rgb("#14507c"), 1)
+    picture[line & (edge > 0)] = (*to_rgb("#8ccf8e"), 1)
+    picture[dots & (edge > 0)] = (*to_rgb("#ffc13b"), 1)
+    return averaged(picture, SIZE).clip(0, 1)
+
+
 if __name__ == "__main__":
-    for folder in (REPOSITORY, REPOSITORY / "MicroCTSR" / "Resources" / "Icons"):
-        folder.mkdir(parents=True, exist_ok=True)
-        imsave(folder / "MicroCTSR.png", icon(), metadata={"Software": None})
+    icons = Path("Resources") / "Icons"
+    for path, draw in (
+        (Path("MicroCTSR.png"), icon),
+        (Path("MicroCTSR") / icons / "MicroCTSR.png", icon),
+        (Path("MicroCTSRTraining") / icons / "MicroCTSRTraining.png", training_icon),
+    ):
+        (REPOSITORY / path).parent.mkdir(parents=True, exist_ok=True)
+        imsave(REPOSITORY / path, draw(), metadata={"Software": None})

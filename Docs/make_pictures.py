@@ -52,7 +52,7 @@ def held_out_pairs() -> None:
         cubic = resample_cubic(case.low.array[3:4], (1, SCALE, SCALE))
         planes = [cubic[0], result.mean.array[0], case.truth.array[3 * SCALE + SCALE // 2]]
         rows.append((f"{spacing_mm} mm", [*planes, result.uncertainty.array[0]]))
-    titles = ("clinical CT, cubic", "MicroCTSR", "truth", "uncertainty, 0 to 300 HU")
+    titles = ("clinical CT, cubic", "MicroCTSR", "truth", "uncertainty, 0 to 3000 HU")
     _grid(rows, PICTURES / "held-out-phantoms.png", "none", titles, uncertainty_column=3)
 
 
@@ -65,7 +65,7 @@ def real_ear() -> None:
         (j0, j1), (i0, i1) = ((SCALE * a, SCALE * b) for a, b in box[1:])
         cubic = resample_cubic(ct.array[k : k + 1], (1, SCALE, SCALE))[0, j0:j1, i0:i1]
         rows.append((f"slice {k}", [cubic, result.mean.array[0], result.uncertainty.array[0]]))
-    titles = ("clinical CT, cubic", "MicroCTSR", "uncertainty, 0 to 300 HU")
+    titles = ("clinical CT, cubic", "MicroCTSR", "uncertainty, 0 to 3000 HU")
     _grid(rows, PICTURES / "real-ear.png", "none", titles, uncertainty_column=2)
 
 
@@ -93,7 +93,7 @@ def _grid(
     for row, (line, (name, planes)) in enumerate(zip(axes, rows, strict=True)):
         for column, (axis, plane) in enumerate(zip(line, planes, strict=True)):
             if column == uncertainty_column:
-                axis.imshow(plane, cmap="inferno", vmin=0, vmax=300)
+                axis.imshow(plane, cmap="inferno", vmin=0, vmax=3000)
             else:
                 axis.imshow(plane, cmap="gray", vmin=-1000, vmax=2400, interpolation=interpolation)
             axis.set_axis_off()

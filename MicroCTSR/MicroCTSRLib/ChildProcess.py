@@ -22,7 +22,7 @@ POLL_MS = 50
 # The child is asked first; whatever keeps it busy, it is gone well within two seconds.
 GRACE_S = 1.2
 INTERRUPTED = 130
-_PROGRESS = re.compile(r"^\s*(\d+) %  (.*?)(?:, (\d[\d:]*) left)?$")
+PROGRESS = re.compile(r"^\s*(\d+) %  (.*?)(?:, (\d[\d:]*) left)?$")
 
 
 class ChildProcess:
@@ -37,7 +37,7 @@ class ChildProcess:
         self.line = Signal()
         self.progress = Signal()
         self.finished = Signal()
-        self._arguments = [str(argument) for argument in arguments]
+        self._arguments = arguments
         self._logPath = Path(logPath)
         self._process = None
         self._timer = None
@@ -48,14 +48,13 @@ class ChildProcess:
     def start(self):
         import qt
 
-        command = [pythonExecutable(), "-m", "microctsr_core", "--while-stdin-open"]
         with self._logPath.open("wb") as output:
             self._process = subprocess.Popen(
-                command + self._arguments,
+                command("--while-stdin-open", *self._arguments),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env=environment(),
                 **_apart(),
             )
         self._log = self._logPath.open("rb")
@@ -108,7 +107,7 @@ class ChildProcess:
 
     def _tell(self, line):
         text = line.decode("utf-8", "replace").rstrip()
-        match = _PROGRESS.match(text)
+        match = PROGRESS.match(text)
         if match:
             self.progress.emit(int(match[1]), match[2], match[3] or "")
         elif text:
@@ -120,7 +119,13 @@ class ChildProcess:
                 stream.close()
 
 
-def _environment():
+def command(*arguments):
+    """The library's command, as a list of words to start a process with."""
+    words = [str(argument) for argument in arguments]
+    return [pythonExecutable(), "-m", "microctsr_core", *words]
+
+
+def environment():
     """Slicer's own environment, in which its Python runs, with the library to be found."""
     paths = [str(MODULES_FOLDER), os.environ.get("PYTHONPATH", "")]
     return {

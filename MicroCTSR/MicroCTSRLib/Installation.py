@@ -1,4 +1,4 @@
-"""The Python packages that super-resolution needs, and asking before they are installed.
+"""The Python packages that a module needs, and asking before they are installed.
 
 PyTorch comes through the PyTorch extension alone. The others come through ``slicer.packaging``,
 or, before Slicer 5.12, through ``slicer.util.pip_install``.
@@ -25,10 +25,18 @@ class NotInstalled(MicroCTSRError):
 
 
 class Installation:
-    """What is missing in Slicer's Python, and how to get it."""
+    """What is missing in Slicer's Python, and how to get it.
 
-    def __init__(self, requirements=REQUIREMENTS):
-        self._requirements = requirements
+    Args:
+        files: of requirements, one ``name>=version`` a line.
+        module: that needs them.
+        button: of its panel that asks for the installation.
+    """
+
+    def __init__(self, files=(REQUIREMENTS,), module="MicroCTSR", button=None):
+        self._files = files
+        self._module = module
+        self._button = button or _("Super-resolve")
         self._isComplete = False
 
     def missing(self):
@@ -41,7 +49,8 @@ class Installation:
 
     def requirements(self):
         """What is needed beside PyTorch, one ``name>=version`` each."""
-        lines = self._requirements.read_text(encoding="utf-8").splitlines()
+        texts = [file.read_text(encoding="utf-8") for file in self._files]
+        lines = "\n".join(texts).splitlines()
         return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
     def ensure(self):
@@ -71,9 +80,9 @@ class Installation:
         if missing:
             raise NotInstalled(
                 _(
-                    "Slicer's Python lacks {packages}; open the module MicroCTSR, click "
-                    "Super-resolve and agree to the installation."
-                ).format(packages=", ".join(missing))
+                    "Slicer's Python lacks {packages}; open the module {module}, click "
+                    "{button} and agree to the installation."
+                ).format(packages=", ".join(missing), module=self._module, button=self._button)
             )
 
     def _installTorch(self):
@@ -102,17 +111,21 @@ class Installation:
         except ImportError:  # before Slicer 5.12
             packaging = None
         if packaging is not None:
-            requirements = packaging.load_requirements(str(self._requirements))
+            requirements = [
+                requirement
+                for file in self._files
+                for requirement in packaging.load_requirements(str(file))
+            ]
             try:
-                packaging.pip_ensure(requirements, requester="MicroCTSR", prompt_restart=False)
+                packaging.pip_ensure(requirements, requester=self._module, prompt_restart=False)
             except (RuntimeError, subprocess.CalledProcessError) as error:
                 raise NotInstalled(_declined(*missing, why=error)) from None
             return
         question = _(
-            "MicroCTSR needs these Python packages:\n\n{packages}\n\nInstall them now? This is "
+            "{module} needs these Python packages:\n\n{packages}\n\nInstall them now? This is "
             "needed once and takes a minute or two; Slicer does not respond meanwhile."
-        ).format(packages="\n".join(missing))
-        if not slicer.util.confirmOkCancelDisplay(question, windowTitle="MicroCTSR"):
+        ).format(module=self._module, packages="\n".join(missing))
+        if not slicer.util.confirmOkCancelDisplay(question, windowTitle=self._module):
             raise NotInstalled(_declined(*missing, why=_("The installation was declined")))
         try:
             slicer.util.pip_install(" ".join(missing))

@@ -13,10 +13,11 @@ from microctsr_core.errors import WriteError
 
 from . import Display, Nodes, Regions
 from .Installation import Installation
-from .Job import DONE, FAILED, Job, Request
+from .Job import Job, Request
 from .JobQueue import JobQueue
 from .Parameter import MicroCTSRParameterNode
 from .Signal import Signal
+from .Task import DONE, FAILED
 
 
 class MicroCTSRLogic(ScriptedLoadableModuleLogic):

@@ -63,6 +63,11 @@ class ModelSection:
             self._checked = (what, check_card(volume, entry.card))
         return self._checked[1]
 
+    def refresh(self):
+        """List the models anew where another module added or removed one."""
+        if self._panel.models.entries() != self._entries:
+            self._fill()
+
     def _fill(self):
         self._entries = self._panel.models.entries()
         selector = self._ui.modelSelector

@@ -1,7 +1,11 @@
 """The models to choose from: those that came with MicroCTSR, and the user's own packages."""
 
+import hashlib
 import html
+import json
+import re
 import shutil
+import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +14,10 @@ from slicer.i18n import tr as _
 
 from microctsr_core import card as cards
 from microctsr_core.errors import ModelError
+
+_IN_A_NAME = frozenset(string.ascii_lowercase + string.digits + "-._")
+# What training calls a model that nobody gave a name.
+_OF_A_PRESET = re.compile(r"(cyclegan|unet|srgan)-(compact|paper)$")
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,43 @@ class Models:
         places = bundled + [(str(folder), folder, False) for folder in own]
         return [entry for place in places if (entry := self._entry(*place)) is not None]
 
-    def importPackage(self, source):
+    def importRun(self, run):
+        """Copy the model of a training run, under its own name or that of the run's folder.
+
+        A model that is there already is not copied again; another one of that name stays, and the
+        new one gets a number.
+
+        Returns:
+            ModelEntry
+
+        Raises:
+            ModelError: the run has no model yet, is writing one, or it cannot be copied.
+        """
+        run = Path(run)
+        card = self._card(run)
+        if card.get("weights_sha256") != _digest(run / cards.WEIGHTS):
+            raise ModelError(
+                _("The run in {folder} is just writing its model; try again in a moment.").format(
+                    folder=run
+                )
+            )
+        for entry in self.entries():
+            same = entry.card.get("weights_sha256") == card.get("weights_sha256")
+            if same and not entry.isBundled:
+                return entry
+        base = card["name"] if not _OF_A_PRESET.match(card["name"]) else _modelName(run.name)
+        name, number = base, 1
+        while (self.folder / _folderName({**card, "name": name})).exists():
+            number += 1
+            name = f"{base}-{number}"
+        return self.importPackage(run, name)
+
+    def importPackage(self, source, name=None):
         """Copy a model package into the user's folder.
+
+        Args:
+            source: folder of the package.
+            name: the model's in the list, instead of the one in its card.
 
         Returns:
             ModelEntry
@@ -87,6 +130,8 @@ class Models:
         """
         source = Path(source)
         card = self._card(source)
+        if name is not None:
+            card = {**card, "name": name}
         if not (source / cards.WEIGHTS).is_file():
             raise ModelError(
                 _("{folder} holds no {weights}; choose the folder of a model package.").format(
@@ -105,8 +150,9 @@ class Models:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
-            for name in (cards.WEIGHTS, cards.CARD):
-                shutil.copyfile(source / name, partial / name)
+            shutil.copyfile(source / cards.WEIGHTS, partial / cards.WEIGHTS)
+            text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+            (partial / cards.CARD).write_text(text, encoding="utf-8")
             partial.rename(target)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
@@ -151,6 +197,20 @@ class Models:
 
 def _userFolder():
     return Path(slicer.app.slicerUserSettingsFilePath).parent / "MicroCTSR" / "models"
+
+
+def _digest(path):
+    """SHA-256 of a file, or nothing where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _modelName(text):
+    """A name that a card may have."""
+    letters = (letter if letter in _IN_A_NAME else "-" for letter in text.lower())
+    return "".join(letters).strip("-._") or "model"
 
 
 def _folderName(card):

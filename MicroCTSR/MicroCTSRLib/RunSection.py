@@ -6,8 +6,8 @@ from slicer.i18n import tr as _
 from microctsr_core.errors import GeometryError, MicroCTSRError
 
 from . import Nodes, Regions, Texts
-from .Job import CANCELLED, CANCELLING, DONE
 from .Parameter import PREVIEW_PASSES, Quality
+from .Task import CANCELLED, CANCELLING, DONE
 
 PREVIEW_VIEW = "vtkMRMLSliceNodeRed"
 

@@ -113,11 +113,10 @@ def _draw_coverage(axes: Axes, curves: Curves, scale: float) -> None:
         places = where + side * width / 2
         axes.bar(places, share, 0.92 * width, color=colour)
         for place, value in zip(places, share, strict=True):
-            above = value < 20
+            outside = value < 30
             axes.text(
-                place, value + (1.5 if above else -1.5), f"{value:.0f}", ha="center",
-                va="bottom" if above else "top", color=TEXT if above else BACKGROUND,
-                fontsize=11, fontfamily=FONT,
+                place, value + 1.5 if outside else 2.5, f"{value:.0f}", ha="center",
+                color=TEXT if outside else BACKGROUND, fontsize=11, fontfamily=FONT,
             )  # fmt: skip
     normal = 100 * np.array(list(NORMAL_COVERAGE.values()))
     axes.hlines(normal, where - 1.15 * width, where + 1.15 * width, TEXT, linewidth=1.5)

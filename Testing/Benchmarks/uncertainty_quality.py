@@ -1,9 +1,9 @@
 """Asks whether a model's uncertainty is honest, on held-out phantom pairs of unseen scanners.
 
-Pairs are those of held_out, kept in its folder; the middle slices are
-super-resolved in the plane. A scale for the uncertainty is learned on pairs of another seed, which
-neither training nor the judgement sees. Everything is told for the standard deviation of the passes
-as it is ("before") and for that times the scale ("after").
+Pairs are those of held_out, kept in its folder; the middle slices are super-resolved in the plane.
+A scale for the uncertainty is learned on pairs of another seed, which neither training nor the
+judgement sees. Everything is told for the standard deviation of the passes as it is ("before") and
+for that times the scale ("after").
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from held_out import BOX, FOLDER, HELD_OUT_SEED, SLICES, Pair
+from held_out import pair as make_pair
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
@@ -28,11 +29,16 @@ from microctsr_core.evaluation import (
     honesty,
     rank_correlation,
     sparsify,
+    tissue,
 )
+from microctsr_core.evaluation.fidelity import TISSUES_HU
 from microctsr_core.phantom import SCALE
 from microctsr_core.preparation import resample_cubic
 
 VALIDATION_SEED = 3000
+# Half-way between the tissues' limits lie walls; an error within so much of one is a wall's.
+NEAREST_HU = (-350.0, 500.0)
+WALL_MM = 0.2
 SMOOTH_GRADIENT = "rank correlation of the smoothed scan's gradient"
 MEASURES = {
     "AUSE": lambda h: h.ause,
@@ -57,6 +63,7 @@ class Seen:
     truth: np.ndarray
     gradient: np.ndarray
     smooth_gradient: np.ndarray
+    spacing_mm: float
 
     @property
     def error(self) -> np.ndarray:
@@ -64,6 +71,22 @@ class Seen:
 
     def judged(self, scale: float) -> Honesty:
         return honesty(self.mean, scale * self.deviation, self.truth, self.gradient)
+
+    def covered(self, name: str, scale: float) -> float:
+        """Share of a tissue's voxels whose error is within the scaled deviation."""
+        inside = tissue(self.truth, name)
+        within = (self.error <= scale * self.deviation)[inside]
+        return float(within.mean()) if within.size else float("nan")
+
+    def ranked(self, at_walls: bool) -> float:
+        """Rank correlation of error and deviation within WALL_MM of the truth's walls, or not."""
+        tissues = np.digitize(self.truth, NEAREST_HU)
+        near = np.zeros(tissues.shape, bool)
+        for plane, tissue_of in zip(near, tissues, strict=True):
+            wall = ndimage.morphological_gradient(tissue_of, 3) > 0
+            plane[:] = ndimage.distance_transform_edt(~wall) * self.spacing_mm <= WALL_MM
+        chosen = near if at_walls else ~near
+        return rank_correlation(self.deviation[chosen], self.error[chosen])
 
 
 def seen(pair: Pair, model: object, samples: int | str) -> Seen:
@@ -78,6 +101,7 @@ def seen(pair: Pair, model: object, samples: int | str) -> Seen:
         pair.truth[slice(*SLICES)],
         gradient_magnitude(cubic, pair.fine_mm),
         gradient_magnitude(smooth, pair.fine_mm),
+        pair.fine_mm,
     )
 
 
@@ -85,9 +109,13 @@ def measured(pairs: list[Seen], scale: float) -> dict[str, dict[str, object]]:
     """Of each measure: the values of all pairs, their mean and SD."""
     judged = [pair.judged(scale) for pair in pairs]
     values = {name: [of(each) for each in judged] for name, of in MEASURES.items()}
+    for name in TISSUES_HU:
+        values[f"coverage of 1 SD in {name}"] = [pair.covered(name, scale) for pair in pairs]
+    for where, at_walls in (("at walls", True), ("elsewhere", False)):
+        values[f"rank correlation {where}"] = [pair.ranked(at_walls) for pair in pairs]
     values[SMOOTH_GRADIENT] = [rank_correlation(p.smooth_gradient, p.error) for p in pairs]
     return {
-        name: {"mean": float(np.mean(of)), "sd": float(np.std(of, ddof=1)), "values": of}
+        name: {"mean": float(np.nanmean(of)), "sd": float(np.nanstd(of, ddof=1)), "values": of}
         for name, of in values.items()
     }
 
@@ -145,18 +173,17 @@ def main() -> None:
         for spacing_mm in options.spacings:
             found[spacing_mm] = []
             for number in range(count):
-                pair = held_out.pair(options.cache, seed, number, spacing_mm)
+                pair = make_pair(options.cache, seed, number, spacing_mm)
                 found[spacing_mm].append(seen(pair, model, samples))
                 console.print(f"seed {seed}, {spacing_mm:g} mm, pair {number + 1}", style="dim")
         return found
 
     validation = all_seen(VALIDATION_SEED, options.validation)
     learned_on = [pair for pairs in validation.values() for pair in pairs]
-    scale = fitted_scale(
-        np.concatenate([pair.error.ravel() for pair in learned_on]),
-        np.concatenate([pair.deviation.ravel() for pair in learned_on]),
-    )
-    console.print(f"Scale learned on {len(learned_on)} validation pairs: {scale:.2f}")
+    errors = np.concatenate([pair.error.ravel() for pair in learned_on])
+    deviations = np.concatenate([pair.deviation.ravel() for pair in learned_on])
+    scale = round(fitted_scale(errors, deviations), 1)
+    console.print(f"Scale learned on {len(learned_on)} validation pairs: {scale:g}")
     held_out = all_seen(HELD_OUT_SEED, options.pairs)
     answer: dict[str, object] = {
         "scale": scale,

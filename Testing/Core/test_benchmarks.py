@@ -109,10 +109,11 @@ def seen(seed: int) -> uncertainty_quality.Seen:
     """Errors four times as large as the passes spread; a gradient that knows nothing of them."""
     generator = np.random.default_rng(seed)
     deviation = generator.uniform(1, 20, (2, 48, 48))
-    truth = np.where(np.indices(deviation.shape)[2] < 24, 1500.0, 0.0)
+    column = np.indices(deviation.shape)[2]
+    truth = np.select([column < 16, column < 32], [1500.0, 0.0], -1000.0)  # bone, fluid, air
     mean = truth + 4 * generator.normal(0, deviation)
     gradient = generator.uniform(size=truth.shape)
-    return uncertainty_quality.Seen(mean, deviation, truth, gradient, gradient)
+    return uncertainty_quality.Seen(mean, deviation, truth, gradient, gradient, 0.05)
 
 
 def test_uncertainty_is_judged_before_and_after_scaling_over_all_pairs():

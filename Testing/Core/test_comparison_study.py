@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conftest import REPOSITORY
 from microctsr_core import MicroCTSRError, write_volume
 from microctsr_core.card import find_package
 from microctsr_core.evaluation.comparison import load_study
-from toy_studies import low, truth, write_study
+from toy_studies import low, truth, write_phantoms, write_study
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +134,18 @@ def test_a_study_that_is_missing_or_no_yaml_is_named(tmp_path):
     (tmp_path / "bad.yaml").write_text("methods: {")
     with pytest.raises(MicroCTSRError, match=r"bad\.yaml is not valid YAML"):
         load_study(tmp_path / "bad.yaml")
+
+
+def test_the_example_of_the_documentation_is_a_study(tmp_path):
+    text = (REPOSITORY / "Docs" / "evaluation.md").read_text(encoding="utf-8")
+    example = (
+        text.partition("## Comparing methods")[2].partition("```yaml\n")[2].partition("```")[0]
+    )
+    (tmp_path / "study.yaml").write_text(example, encoding="utf-8")
+    write_phantoms(tmp_path / "phantoms", 2)
+    (tmp_path / "runs" / "unet").mkdir(parents=True)
+    (tmp_path / "theirs").mkdir()
+    study = load_study(tmp_path / "study.yaml")
+    assert [method.name for method in study.methods] == ["cubic", "U-Net", "elsewhere", "MicroCTSR"]
+    assert len(study.cases) == 2
+    assert study.cases[0].box == ((2, 5), (0, 48), (0, 48))

@@ -27,6 +27,7 @@ LIGHT = (
     "microctsr_core.io.raw_nrrd",
     "microctsr_core.memory",
     "microctsr_core.sample",
+    "microctsr_core.training.state",
     "microctsr_core.trust",
     "microctsr_core.trust.card_check",
     "microctsr_core.trust.seeds",
@@ -39,6 +40,9 @@ HEAVY = (
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYPROJECT = REPOSITORY / "pyproject.toml"
 SLICERS_REQUIREMENTS = REPOSITORY / "MicroCTSR" / "Resources" / "requirements-microctsr.txt"
+TRAININGS_REQUIREMENTS = (
+    REPOSITORY / "MicroCTSRTraining" / "Resources" / "requirements-microctsrtraining.txt"
+)
 REFUSE = """
 import importlib, sys
 
@@ -116,6 +120,18 @@ def test_super_resolution_needs_no_more_than_slicer_is_asked_to_install(tmp_path
     assert asked.keys() == (used & declared.keys()) - {"torch"}
     assert asked == {name: declared[name] for name in asked}
     assert SLICERS_REQUIREMENTS.read_text().startswith("# ")
+
+
+def test_slicer_is_asked_to_install_all_that_training_needs_and_nothing_twice() -> None:
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["training"]]
+    declared = dict(requirements(lines))
+    first = dict(requirements(SLICERS_REQUIREMENTS.read_text().splitlines()))
+    second = dict(requirements(TRAININGS_REQUIREMENTS.read_text().splitlines()))
+    assert first.keys().isdisjoint(second)
+    assert first | second == {
+        name: version for name, version in declared.items() if name != "torch"
+    }
 
 
 def test_every_announced_name_is_there() -> None:

@@ -40,7 +40,8 @@ def make_result(ct: Volume, passes: float = 12.4) -> SimpleNamespace:
     """The parts of a result that a picture needs, from plain replication."""
     fine = np.kron(ct.array, np.ones((1, FACTOR, FACTOR))).astype(np.float32)
     mean = ct.on_refined_grid(fine, (1, FACTOR, FACTOR))
-    report = {"passes_mean": passes, "model": {"name": "ear", "version": "0.1.0"}}
+    model = {"name": "ear", "version": "0.1.0", "uncertainty_scale": 12.64}
+    report = {"passes_mean": passes, "model": model}
     return SimpleNamespace(
         mean=mean,
         uncertainty=mean.with_array(np.abs(fine) / 10),
@@ -101,6 +102,14 @@ def test_picture_says_that_it_is_synthetic_and_by_which_model():
     words = " ".join(text.get_text() for text in figure.findobj(Text))
     assert "synthetic, not for diagnosis" in words
     assert "ear 0.1.0" in words
+
+
+@pytest.mark.parametrize(("scale", "subtitle"), [(1.0, "SD of passes"), (12.64, "SD × 12.6")])
+def test_picture_says_whether_the_uncertainty_is_scaled(scale, subtitle):
+    ct = make_scan()
+    result = make_result(ct)
+    result.report["model"]["uncertainty_scale"] = scale
+    assert subtitle in [text.get_text() for text in draw_preview(ct, result).findobj(Text)]
 
 
 def test_consistency_colours_span_three_noise_standard_deviations_symmetrically():

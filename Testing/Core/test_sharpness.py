@@ -66,6 +66,11 @@ def test_thin_walls_are_no_walls_to_measure_sharpness_at():
     assert edges(truth, truth, SPACING_MM).walls == 0
 
 
+def test_coarse_voxels_have_sharpness_too():
+    truth = np.where(np.arange(40) < 20, FLUID, BONE) * np.ones((1, 40, 1))
+    assert edges(truth, truth, 0.35).rise_mm == pytest.approx(0.8 * 0.35, rel=0.05)
+
+
 def white(seed: int, shape=(2, 256, 256)) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 100, shape)
 

@@ -30,6 +30,7 @@ from microctsr_core import (
     write_volume,
 )
 from microctsr_core.training import Machine, changed, load_config, train
+from microctsr_core.training.state import ask_to_stop, read_state
 from microctsr_core.training.watch import WINDOW, Diverged, Watch
 
 COMPACT = {"width": 8, "blocks": 2, "upsampling": [8, 6, 4], "dropout_blocks": 1}
@@ -144,6 +145,37 @@ def test_a_cancelled_run_goes_on_to_the_same_weights(folders, finished, tmp_path
     train(*folders, tmp_path / "run", config, resume=True)
     assert_same_weights(tmp_path / "run", finished)
     assert (tmp_path / "run/history.jsonl").read_text().count("\n") == 2
+
+
+def test_a_run_asked_to_pause_by_a_file_goes_on_to_the_same_weights(folders, finished, tmp_path):
+    output, config = tmp_path / "run", changed(load_config(), **SMALL_COMPACT)
+
+    def pause_at_step_2(_fraction: float, message: str) -> None:
+        if "step 2" in message:
+            assert read_state(output).state == "running"
+            ask_to_stop(output, "pause")
+
+    with pytest.raises(Cancelled, match="step 2 of 6"):
+        train(*folders, output, config, progress=pause_at_step_2)
+    found = read_state(output)
+    assert (found.state, found.step, found.steps) == ("paused", 2, 6)
+    assert (found.low, found.high, found.method) == (*map(str, folders), "cyclegan")
+    train(*folders, output, config, resume=True)
+    assert (read_state(output).state, read_state(output).step) == ("finished", 6)
+    assert_same_weights(output, finished)
+
+
+def test_a_request_during_the_preparation_ends_the_run_there(folders, tmp_path):
+    output, config = tmp_path / "run", changed(load_config(), **SMALL_COMPACT)
+
+    def stop_at_once(_fraction: float, message: str) -> None:
+        if message.startswith("micro-CT"):
+            ask_to_stop(output, "stop")
+
+    with pytest.raises(Cancelled, match="before its first step"):
+        train(*folders, output, config, progress=stop_at_once)
+    assert read_state(output).state == "stopped"
+    assert not (output / "checkpoint.pt").exists()
 
 
 # Trains until a moment comes: a step is done, or a checkpoint is about to take its place.

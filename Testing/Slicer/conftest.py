@@ -59,6 +59,45 @@ def panel(scene):
     panel.logic.cleanup()
 
 
+@pytest.fixture
+def training(panel):
+    """The panel of MicroCTSRTraining in an empty scene; its runs are ended afterwards."""
+    from training_panel import end_runs, open_training_panel
+
+    yield open_training_panel()
+    end_runs()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two empty folders, for clinical CT and for micro-CT."""
+    for name in ("low", "high"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "low", tmp_path / "high"
+
+
+@pytest.fixture
+def run_ready(training, toy_model, folders, tmp_path, monkeypatch):
+    """The panel with both folders chosen and a new folder for a run, which will be a stand-in."""
+    from training_panel import choose, stand_in_for_training
+
+    stand_in_for_training(monkeypatch, toy_model)
+    choose(training, folders, tmp_path / "runs" / "first")
+    return training
+
+
+@pytest.fixture
+def run_at_work(run_ready, host, monkeypatch):
+    """The panel with a long run at work."""
+    from training_panel import LONG, wait_for
+
+    monkeypatch.setenv("STAND_IN_STEPS", str(LONG))
+    host.click(run_ready.ui.startButton)
+    wait_for(run_ready, "RUNNING")
+    host.pump(until=lambda: run_ready.logic.run.state.step > 0, timeout=20)
+    return run_ready
+
+
 @pytest.fixture(scope="session")
 def toy_model(tmp_path_factory):
     """The folder of a tiny model package: untrained, but quick."""

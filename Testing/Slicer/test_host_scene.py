@@ -279,3 +279,46 @@ def test_the_window_shows_the_panel_the_bars_and_the_views(ct, tmp_path):
     assert panel.visible
     slicer.modules.TinyWidget.cleanup()
     slicer.util.selectModule("Data")
+
+
+def test_a_chart_is_drawn_as_its_nodes_say(scene):
+    from host import plots
+
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode")
+    for name, values in (("x", (0.0, 1.0, 2.0)), ("y", (5.0, np.nan, 5.0))):
+        column = vtk.vtkDoubleArray()
+        column.SetName(name)
+        for value in values:
+            column.InsertNextValue(value)
+        table.AddColumn(column)
+    series = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
+    series.SetAndObserveTableNodeID(table.GetID())
+    series.SetXColumnName("x")
+    series.SetYColumnName("y")
+    series.SetMarkerStyle(series.MarkerStyleSquare)
+    series.SetColor(1.0, 0.0, 0.0)
+    chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode")
+    chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    chart.SetLegendVisibility(False)
+    chart.SetYAxisRangeAuto(False)
+    chart.SetYAxisRange(0.0, 10.0)
+    view = scene.AddNewNodeByClass("vtkMRMLPlotViewNode")
+    view.SetPlotChartNodeID(chart.GetID())
+
+    picture = plots.image(view, (400, 300)).astype(int)
+    red = np.argwhere((picture[..., 0] > 150) & (picture[..., 1:].max(axis=-1) < 100))
+    # Two points at half of the height, far apart; none between, where there is no number.
+    assert len(red) > 10
+    assert np.ptp(red[:, 1]) > 250
+    assert not np.any(np.abs(red[:, 1] - red[:, 1].mean()) < 50)
+    assert abs(red[:, 0].mean() - 135) < 25
+
+    widget = plots.table_widget(_table_view(scene, table))
+    assert (widget.rowCount, widget.columnCount) == (3, 2)
+    assert widget.item(0, 1).text() == "5"
+
+
+def _table_view(scene, table):
+    view = scene.AddNewNodeByClass("vtkMRMLTableViewNode")
+    view.SetTableNodeID(table.GetID())
+    return view

@@ -191,3 +191,26 @@ def test_the_longest_block_of_the_event_loop_is_measured(scene):
 def test_waiting_for_what_never_happens_ends(scene):
     with pytest.raises(TimeoutError):
         host_package.pump(until=lambda: False, timeout=0.05)
+
+
+def test_a_path_line_tells_its_text_and_only_by_another_signal_that_it_is_empty(scene):
+    line = ctk.ctkPathLineEdit()
+    heard = []
+    line.currentPathChanged.connect(lambda path: heard.append(path))
+    line.validInputChanged.connect(lambda valid: heard.append(valid))
+    line.currentPath = "/data"
+    line.currentPath = "/data/low"
+    line.currentPath = ""
+    assert heard == ["/data", True, "/data/low", False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "found"),
+    [("Dirs", "getExistingDirectory", "/chosen"), ("Files", "getOpenFileName", ("/chosen", ""))],
+)
+def test_a_path_line_browses_for_what_its_filters_say(kind, method, found, scene, monkeypatch):
+    monkeypatch.setattr(qt.QFileDialog, method, lambda *_: found)
+    line = ctk.ctkPathLineEdit()
+    line.filters = getattr(ctk.ctkPathLineEdit, kind)
+    host_package.click(line.findChild(qt.QToolButton))
+    assert line.currentPath == "/chosen"

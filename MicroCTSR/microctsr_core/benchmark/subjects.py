@@ -56,6 +56,7 @@ def paper_model(dropout_blocks: int | None = None, **arguments: Any) -> Model:
         torch.manual_seed(0)
         network = build("resnet", **arguments)
     card = copy.deepcopy(load_model().card)
+    card.pop("uncertainty_scale", None)  # which belongs to the bundled weights
     card |= {"name": "paper-size", "network": {"name": "resnet", "arguments": arguments}}
     scan, model = slab_of(_CALIBRATION_EDGE), Model(network, card)
     return calibrate(model, [scan], "paper-size", box=middle_of(scan), device="cpu")

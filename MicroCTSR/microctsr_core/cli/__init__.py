@@ -49,7 +49,8 @@ app.command(epilog="Example: microctsr phantom --output phantoms --cases 3 --see
 )
 app.command(
     epilog="Example: microctsr train --low clinical --high micro --output runs/first\n\n"
-    "Example: microctsr train --low clinical --high micro --output runs/unet --method unet"
+    "Example: microctsr train --low clinical --high micro --output runs/unet --method unet\n\n"
+    "Example: microctsr train --low clinical --high micro --check"
 )(train)
 app.command(epilog="Example: microctsr benchmark --json speed.json")(benchmark)
 app.add_typer(

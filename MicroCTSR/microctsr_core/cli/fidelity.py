@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,8 +105,11 @@ def _read(path: Path, spacing: tuple[float, float, float] | None) -> Volume:
 def _is_tiff(path: Path) -> bool:
     from ..io.tiff import TIFF_SUFFIXES
 
-    files = path.iterdir() if os.path.isdir(path) else [path]
-    return any(file.suffix.lower() in TIFF_SUFFIXES for file in files)
+    names = [path.name]
+    if os.path.isdir(path):
+        with suppress(OSError):  # which the reader will tell
+            names = [file.name for file in path.iterdir()]
+    return any(name.lower().endswith(TIFF_SUFFIXES) for name in names)
 
 
 def _tables(answer: Mapping[str, Any]) -> list[Table]:
@@ -171,7 +175,7 @@ def _honesty(answer: Mapping[str, Any]) -> Table:
 def _table(title: str, rows: Mapping[str, Sequence[str]], headings: Sequence[str]) -> Table:
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=title, show_header=any(headings))
     table.add_column("")
     for heading in headings:
         table.add_column(heading, justify="right")

@@ -17,7 +17,7 @@ REACH_MM = 0.5
 RING_CYCLES_PER_MM = 0.25
 """Width of the rings in which spectra are averaged."""
 
-# Of a clean wall of the truth, the part in which it may be of neither side.
+# So near to a clean wall the truth may be of neither side; or as near as a voxel, if that is more.
 _WALL_MM = 0.1
 # A wall is shown by an image that has at least this share of the truth's contrast across it.
 _SHOWN = 0.25
@@ -66,16 +66,16 @@ def edges(
     that the image shows with a quarter of their contrast or more, which alone have a rise; and the
     number of the truth's walls. NaN where there is none.
     """
-    step = spacing_mm / 2
-    count = int(REACH_MM / step)
-    offsets = np.arange(-count, count + 1) * step
+    count = int(np.ceil(2 * REACH_MM / spacing_mm))  # half a voxel apart
+    offsets = np.linspace(-REACH_MM, REACH_MM, 2 * count + 1)
+    wall_mm = max(_WALL_MM, spacing_mm)
     rises, walls = [], 0
     for plane, true_plane in zip(image, truth, strict=True):
         true_lines, lines = _lines(
             [true_plane, plane], _clean_candidates(true_plane), offsets / spacing_mm
         )
         low, high = tissue(true_lines, beside), tissue(true_lines, "bone")
-        clean = low[:, offsets <= -_WALL_MM].all(1) & high[:, offsets >= _WALL_MM].all(1)
+        clean = low[:, offsets <= -wall_mm].all(1) & high[:, offsets >= wall_mm].all(1)
         walls += int(clean.sum())
         rises.append(_rises(lines[clean], true_lines[clean], offsets))
     found = np.concatenate(rises)

@@ -304,7 +304,7 @@ def _passes(result: Result) -> str:
 
 def _uncertainty(result: Result) -> str:
     scale = float(result.report.get("model", {}).get("uncertainty_scale", 1))
-    return "SD of passes" if scale == 1 else f"SD of passes × {scale:.3g}"
+    return "SD of passes" if scale == 1 else f"SD × {scale:.3g}"  # the panel is narrow
 
 
 def _write_footer(figure: Figure, layout: Layout, ct: Volume, result: Result) -> None:

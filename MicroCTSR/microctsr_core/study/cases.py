@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GeometryError, MicroCTSRError
-from ..evaluation.comparison.elsewhere import find_result, read_on, stem
+from ..evaluation.comparison.elsewhere import find_result, read_numbers, read_on, stem
 from ..io import check_image, read_volume
 from ..training.folders import find_sources
 from ..volume import Triple, Volume
@@ -92,7 +92,7 @@ def from_folders(
             single = place.is_file() and len(sources) == 1
             path = place if single else find_result(place, name)
             grid = next(iter(results.values()), None)
-            results[method] = read_volume(path) if grid is None else read_on(path, grid)
+            results[method] = read_numbers(path) if grid is None else read_on(path, grid)
         yield Case(name, scan, results)
 
 

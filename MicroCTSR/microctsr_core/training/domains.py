@@ -15,7 +15,7 @@ from ..errors import MicroCTSRError, WriteError
 from ..preparation import HUWindow, Intensity, ZScoreUnit
 from .calibration import darkest_and_brightest
 from .cases import DataSettings, DomainSettings, HighCase, LowCase, Scan
-from .folders import Source, find_sources
+from .folders import Domain, Source, find_sources
 from .high_cases import make_high
 from .low_cases import make_low
 from .making import Made
@@ -31,6 +31,9 @@ __all__ = [
     "Source",
     "prepare",
 ]
+
+KINDS: dict[Domain, str] = {"low": "clinical scan", "high": "micro-CT"}
+"""What a case of each domain is."""
 
 # By how much voxel sizes of the two domains may miss each other.
 _SIZE_TOLERANCE = 1.25
@@ -88,14 +91,14 @@ def prepare(
     cache = Path(cache).expanduser().absolute()
     sources_low = find_sources(low, "low", settings.low.spacing)
     sources_high = find_sources(high, "high", settings.high.spacing)
-    _check_sizes(
+    check_sizes(
         [settings.low.voxel_mm or source.pixel_mm() for source in sources_low],
         [settings.high.voxel_mm or source.pixel_mm() for source in sources_high],
         settings.scale,
     )
     told = _Progress(len(sources_low) + len(sources_high), progress)
     clinical = _made_of(
-        "clinical scan",
+        "low",
         Path(low),
         sources_low,
         partial(make_low, cache=cache, settings=settings),
@@ -106,7 +109,7 @@ def prepare(
     pooled = np.concatenate([made.quantiles for made in clinical.made])
     air, bone = (10.0 * round(hu / 10) for hu in darkest_and_brightest(pooled, str(low), "low"))
     micro = _made_of(
-        "micro-CT",
+        "high",
         Path(high),
         sources_high,
         partial(make_high, cache=cache, settings=settings, seed=seed, classes_hu=(air, bone)),
@@ -118,7 +121,7 @@ def prepare(
         progress(1.0, f"{len(clinical.made)} clinical scans and {len(micro.made)} micro-CT")
     low_sizes = [made.case.scan.spacing[1] for made in clinical.made]
     high_sizes = [made.case.image.spacing[1] for made in micro.made]
-    _check_sizes(low_sizes, high_sizes, settings.scale)
+    check_sizes(low_sizes, high_sizes, settings.scale)
     zscore = settings.intensity == "zscore_unit"
     return Domains(
         low=clinical.trained,
@@ -166,7 +169,7 @@ class _Progress:
 
 
 def _made_of(
-    kind: str,
+    domain: Domain,
     folder: Path,
     sources: list[Source],
     make: _Make[Case],
@@ -175,6 +178,7 @@ def _made_of(
     told: _Progress,
 ) -> _Prepared[Case]:
     """Make every case of a domain, leave out bad ones, and hold some out."""
+    kind = KINDS[domain]
     made: list[tuple[Source, Made[Case]]] = []
     bad: list[str] = []
     for source in sources:
@@ -184,17 +188,12 @@ def _made_of(
         except WriteError:
             raise
         except MicroCTSRError as error:
-            reason = str(error)
-            if str(source.path) not in reason:
-                reason = f"{source.path} cannot be trained on: {reason}"
+            reason = reason_against(source, error)
             if settings.strict:
                 raise MicroCTSRError(reason) from error
             bad.append(reason)
     if not made:
-        raise MicroCTSRError(
-            f"{folder} holds no {kind} that can be used: of {len(bad)} found, each was left out, "
-            f"the first because {bad[0]}"
-        )
+        raise MicroCTSRError(nothing_usable(folder, domain, bad))
     notes = [f"Left out: {reason}" for reason in bad]
     if len(made) == 1:
         source, whole = made[0]
@@ -221,6 +220,22 @@ def _made_of(
     )
 
 
+def reason_against(source: Source, error: MicroCTSRError) -> str:
+    """Why a case cannot be trained on, in a sentence that names it."""
+    reason = str(error)
+    if str(source.path) in reason:
+        return reason
+    return f"{source.path} cannot be trained on: {reason}"
+
+
+def nothing_usable(folder: Path, domain: Domain, bad: Sequence[str]) -> str:
+    """The sentence about a folder each of whose cases is bad, with the reason against each."""
+    return (
+        f"{folder} holds no {KINDS[domain]} that can be used: of {len(bad)} found, each was left "
+        f"out, the first because {bad[0]}"
+    )
+
+
 def _held_out(names: list[str], share: float, seed: int) -> set[str]:
     """Which of at least two cases to hold out, by their names alone.
 
@@ -231,8 +246,16 @@ def _held_out(names: list[str], share: float, seed: int) -> set[str]:
     return set(order[:count])
 
 
-def _check_sizes(low: Sequence[float | None], high: Sequence[float | None], scale: int) -> None:
-    """Refuse voxel sizes that contradict the scale, where all of them are known."""
+def check_sizes(low: Sequence[float | None], high: Sequence[float | None], scale: int) -> None:
+    """Refuse voxel sizes that contradict the scale, where all of them are known.
+
+    Args:
+        low, high: sizes in the plane, in mm, of the cases of each domain.
+        scale: by which the low ones are to be larger.
+
+    Raises:
+        MicroCTSRError: names the sizes and what to set.
+    """
     low_mm, high_mm = ([size for size in sizes if size] for sizes in (low, high))
     if len(low_mm) < len(low) or len(high_mm) < len(high):
         return

@@ -18,7 +18,13 @@ from ..phantom.scanners import gaussian_blur
 from ..preparation import foreground_box, in_plane_mm, intensity_from_dict, whole_box
 from ..volume import Box, Volume
 from .cache import cached_case, write_array
-from .calibration import Calibration, darkest_and_brightest, sample, why_not_hu
+from .calibration import (
+    NOMINAL_CLASSES_HU,
+    Calibration,
+    darkest_and_brightest,
+    sample,
+    why_not_hu,
+)
 from .cases import DataSettings, DomainSettings, HighCase, Scan
 from .folders import Source
 from .making import Made, facts, fitted, psf_range_mm, triple
@@ -76,6 +82,16 @@ def make_high(
     return Made.of(HighCase(source.name, image, scans, record["digest"]), record)
 
 
+def check_high(source: Source, volume: Volume, settings: DataSettings) -> None:
+    """Make sure of what the preparation of a micro-CT asks for.
+
+    Raises:
+        MicroCTSRError: it is too small, or its values cannot be brought to HU.
+    """
+    _isotropic(source, volume, settings)
+    _calibration(source, volume, settings.high, NOMINAL_CLASSES_HU)
+
+
 def _write(
     source: Source,
     volume: Volume,
@@ -87,13 +103,8 @@ def _write(
 ) -> dict[str, Any]:
     """Write the arrays of a case and return its record."""
     scale = settings.scale
-    pixel = settings.high.voxel_mm or in_plane_mm(volume.spacing)
-    grid = Regridded.of(volume, (pixel, pixel, pixel))
-    if min(grid.shape) < scale:
-        raise MicroCTSRError(
-            f"{source.path} has only {' x '.join(map(str, grid.shape))} voxels of {pixel:.4g} mm, "
-            f"which is less than one clinical voxel of {scale}; give a larger micro-CT."
-        )
+    grid = _isotropic(source, volume, settings)
+    pixel = grid.spacing[0]
     coarse = _area_means(grid, scale)
     calibration, notes = _calibration(source, volume, settings.high, classes_hu)
     grid = grid.in_hu(calibration)
@@ -122,6 +133,22 @@ def _write(
     write_array(files / "image.npy", (k, j, i), (intensity.forward(hu) for hu in slabs))
     record = facts(files / "image.npy", (pixel, pixel, pixel), intensity, k // scale)
     return {**record, "scans": scans, "notes": notes}
+
+
+def _isotropic(source: Source, volume: Volume, settings: DataSettings) -> Regridded:
+    """A micro-CT in cubes of its voxel size in the plane, or of the size that is set.
+
+    Raises:
+        MicroCTSRError: it is smaller than one clinical voxel.
+    """
+    pixel = settings.high.voxel_mm or in_plane_mm(volume.spacing)
+    grid = Regridded.of(volume, (pixel, pixel, pixel))
+    if min(grid.shape) < settings.scale:
+        raise MicroCTSRError(
+            f"{source.path} has only {' x '.join(map(str, grid.shape))} voxels of {pixel:.4g} mm, "
+            f"which is less than one clinical voxel of {settings.scale}; give a larger micro-CT."
+        )
+    return grid
 
 
 def _calibration(

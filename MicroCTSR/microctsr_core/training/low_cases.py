@@ -69,6 +69,15 @@ def make_low(
     return Made.of(case, record)
 
 
+def check_low(source: Source, volume: Volume, settings: DataSettings) -> None:
+    """Make sure of what the preparation of a clinical scan asks for.
+
+    Raises:
+        MicroCTSRError: its values cannot be HU.
+    """
+    _calibration(source, volume, settings)
+
+
 def _write(
     source: Source, volume: Volume, files: Path, settings: DataSettings, part: Part
 ) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from filelock import FileLock, Timeout
 from ..errors import MicroCTSRError, WriteError
 from ..io.atomic import check_output
 from .journal import LAST
-
-CHECKPOINT = "checkpoint.pt"
+from .state import CHECKPOINT
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +20,9 @@ from .checks import check_config
 from .config import Config
 from .domains import Domains, prepare
 from .journal import Journal
-from .output import CHECKPOINT, opened
+from .output import opened
 from .presets import load_config
+from .state import CHECKPOINT, Record, RunState, recorded
 from .trainer import Machine, Trainer
 from .watch import Watch
 
@@ -47,7 +48,8 @@ def train(
     ``output`` becomes a model package: that of the best epoch, which ``load_model(output)`` loads.
     Beside it lie ``last/`` (the package of the last epoch), ``checkpoint.pt``, ``config.yaml``,
     ``history.jsonl`` (losses and measures of every epoch), ``images/`` (the same held-out slices
-    after every epoch), ``tensorboard/`` and ``cache/`` (the prepared cases).
+    after every epoch), ``state.json`` (where the run is, for programs that watch it; see
+    :mod:`.state`), ``tensorboard/`` and ``cache/`` (the prepared cases).
 
     On the CPU, a run that was stopped at any moment and resumed with as many threads gives the
     weights, bit for bit, of one that was not.
@@ -60,15 +62,16 @@ def train(
         resume: go on from the last checkpoint in ``output``, if there is one.
         progress: called with the fraction done and a message after every step.
         tell: called with what the user should know, a sentence each.
-        cancel: asked after every step; returning true writes a checkpoint and ends the run.
+        cancel: asked after every step; returning true writes a checkpoint and ends the run, as
+            :func:`.state.ask_to_stop` does.
 
     Returns:
         ``output``; ``None`` in the further processes of a run that has several.
 
     Raises:
         MicroCTSRError: names what is wrong with a folder, a case, the configuration or the
-            checkpoint; ``Cancelled`` when ``cancel`` returned true; ``Diverged`` when a loss is no
-            number any more.
+            checkpoint; ``Cancelled`` when the run was asked to stop; ``Diverged`` when a loss is
+            no number any more.
 
     Example:
         >>> train("clinical", "micro", "runs/first")
@@ -85,8 +88,19 @@ def train(
     fabric.launch()
     first = fabric.is_global_zero
     callbacks = Callbacks(progress, tell, cancel) if first else Callbacks(None, None, cancel)
+    begun = RunState(
+        "running",
+        "Preparing the cases",
+        steps=config.steps,
+        low=str(low.absolute()),
+        high=str(high.absolute()),
+        method=config.method,
+        preset=config.preset,
+    )
     with ExitStack() as held:
         first_alone(fabric, lambda: held.enter_context(opened(output, resume, callbacks.tell)))
+        if first:
+            callbacks = replace(callbacks, record=held.enter_context(recorded(output, begun)))
         _train(low, high, output, config, machine, fabric, callbacks)
     return output if first else None
 
@@ -156,15 +170,30 @@ class Callbacks:
     on_progress: Callable[[float, str], None] | None
     on_tell: Callable[[str], None] | None
     on_cancel: Callable[[], bool] | None
+    record: Record | None = None
 
     def preparing(self, fraction: float, message: str) -> None:
-        """Progress of the preparation, whose end is not that of the run."""
+        """Progress of the preparation, whose end is not that of the run.
+
+        Raises:
+            Cancelled: the folder holds a request to stop; what was prepared stays in the cache.
+        """
         self.progress(min(fraction, 0.99), message)
+        if self.record is None:
+            return
+        self.record.preparing(fraction)
+        if self.record.is_asked_to_stop():
+            raise Cancelled("The run was stopped before its first step; go on with --resume.")
 
     def progress(self, fraction: float, message: str) -> None:
         """How far the run is."""
         if self.on_progress is not None:
             self.on_progress(fraction, message)
+
+    def at(self, step: int, message: str) -> None:
+        """Where the run is, for those who look into its folder."""
+        if self.record is not None:
+            self.record.at(step, message)
 
     def tell(self, sentence: str) -> None:
         """What the user should know."""
@@ -173,6 +202,8 @@ class Callbacks:
 
     def cancelled(self) -> bool:
         """Whether the user wants the run to end."""
+        if self.record is not None and self.record.is_asked_to_stop():
+            return True
         return self.on_cancel is not None and self.on_cancel()
 
 
@@ -208,6 +239,7 @@ def loop(
         end_epoch()
     begun, saved_at = trainer.step, time.monotonic()
     callbacks.progress(0.0, "Training")
+    callbacks.at(begun, "Training")
     while trainer.step < config.steps:
         started = time.monotonic()
         batch = next(batches)
@@ -221,6 +253,7 @@ def loop(
             journal.note(trainer.step, losses, drawn - started, ended - started)
             fraction = (trainer.step - begun) / (config.steps - begun)
             callbacks.progress(fraction, journal.line(trainer.step))
+            callbacks.at(trainer.step, journal.line(trainer.step))
         stop = agreed(fabric, callbacks.cancelled())
         late = time.monotonic() - saved_at > machine.checkpoint_seconds
         epoch_ended = trainer.step % config.steps_per_epoch == 0

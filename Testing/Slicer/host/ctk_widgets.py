@@ -195,30 +195,52 @@ class ctkMessageBox(QMessageBox):
 
 
 class ctkPathLineEdit(QWidget):
-    """A line for a path, with a button that browses."""
+    """A line for a path, with a button that browses.
+
+    An empty line is no valid input: of its text, as CTK has it, only a valid one is told.
+    """
 
     currentPathChanged = Signal(str)
+    validInputChanged = Signal(bool)
+    # QDir's filters, by which the button browses for files or for folders.
+    Dirs, Files = 0x001, 0x002
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._key = ""
+        self._key, self._filters = "", self.Dirs | self.Files
         self._line = QLineEdit(self)
         button = QToolButton(self)
         button.setText("…")
         button.clicked.connect(self._browse)
-        self._line.textChanged.connect(self.currentPathChanged)
+        self._is_valid = False
+        self._line.textChanged.connect(self._text_changed)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._line)
         layout.addWidget(button)
 
+    def _text_changed(self, text):
+        if text:
+            self.currentPathChanged.emit(text)
+        if bool(text) != self._is_valid:
+            self._is_valid = bool(text)
+            self.validInputChanged.emit(self._is_valid)
+
     def _browse(self):
-        self._set_path(QFileDialog.getExistingDirectory(self) or self._line.text())
+        if self._filters & self.Files:
+            found, _filter = QFileDialog.getOpenFileName(self)
+        else:
+            found = QFileDialog.getExistingDirectory(self)
+        self._set_path(found or self._line.text())
+
+    def _set_filters(self, filters):
+        self._filters = int(filters)
 
     def _set_path(self, path):
         self._line.setText(str(path))
 
     currentPath = Property(str, lambda self: self._line.text(), _set_path)
+    filters = Property(int, lambda self: self._filters, _set_filters)
     settingKey = Property(str, lambda self: self._key, lambda self, key: setattr(self, "_key", key))
 
 

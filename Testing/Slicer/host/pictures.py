@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from . import plots
 from .ctk_widgets import ctkCollapsibleButton
 
 BAR_HEIGHT = 24
@@ -168,26 +169,27 @@ def _panel_side(name, module, width):
 
 
 class _Cell(QFrame):
-    """A view with its bar."""
+    """A view with its bar.
 
-    def __init__(self, widget, bar):
+    Args:
+        image: draws the view in a size (columns, rows).
+        bar: above it, or None.
+    """
+
+    def __init__(self, image, bar):
         super().__init__()
-        self._widget = widget
+        self._image = image
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        if widget.controller_visible:
+        if bar is not None:
             column.addWidget(bar)
         self._picture = QLabel()
         self._picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         column.addWidget(self._picture, 1)
 
     def draw(self):
-        size = (self._picture.width(), self._picture.height())
-        if hasattr(self._widget, "sliceView"):
-            pixels = _with_layer_names(self._widget, self._widget.sliceView().image(size))
-        else:
-            pixels = self._widget.threeDView().image(size)
+        pixels = self._image((self._picture.width(), self._picture.height()))
         self._picture.setPixmap(QPixmap.fromImage(to_qimage(pixels)))
 
 
@@ -253,19 +255,40 @@ def _element(element, views, cells) -> QWidget:
 
 def _view_cell(element, views, cells):
     manager = slicer.app.layoutManager()
-    tag = element.get("singletontag")
-    if element.get("class") == "vtkMRMLSliceNode":
+    tag, kind = element.get("singletontag"), element.get("class")
+    if kind == "vtkMRMLTableViewNode":
+        return _table_cell(slicer.mrmlScene.GetSingletonNode(tag, kind))
+    if kind == "vtkMRMLPlotViewNode":
+        node = slicer.mrmlScene.GetSingletonNode(tag, kind)
+        cell = _Cell(lambda size: plots.image(node, size), _plain_bar(node))
+    elif kind == "vtkMRMLSliceNode":
         widget = manager.sliceWidget(tag)
-        bar = _slice_bar(widget)
-    elif element.get("class") == "vtkMRMLViewNode":
-        widget = manager.threeDWidget(tag)
-        bar = _bar(widget.mrmlViewNode())
-        bar.layout().addStretch(1)
+        cell = _Cell(
+            lambda size: _with_layer_names(widget, widget.sliceView().image(size)),
+            _slice_bar(widget) if widget.controller_visible else None,
+        )
     else:
-        return QFrame()  # tables and plots stay empty
-    cell = _Cell(widget, bar)
+        widget = manager.threeDWidget(tag)
+        bar = _plain_bar(widget.mrmlViewNode()) if widget.controller_visible else None
+        cell = _Cell(lambda size: widget.threeDView().image(size), bar)
     cells.append(cell)
     return cell
+
+
+def _table_cell(node):
+    frame = QFrame()
+    column = QVBoxLayout(frame)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(0)
+    column.addWidget(_plain_bar(node))
+    column.addWidget(plots.table_widget(node), 1)
+    return frame
+
+
+def _plain_bar(node):
+    bar = _bar(node)
+    bar.layout().addStretch(1)
+    return bar
 
 
 def _bar(node):

@@ -41,16 +41,26 @@ def find_volume(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
+def read_numbers(path: Path) -> Volume:
+    """Read a volume whose values all have to be numbers.
+
+    Raises:
+        ReadError: some are not, or it cannot be read.
+    """
+    volume = read_volume(path)
+    bad = int(volume.array.size - np.count_nonzero(np.isfinite(volume.array)))
+    if bad:
+        raise ReadError(not_numbers(str(path), bad))
+    return volume
+
+
 def read_on(path: Path, grid: Volume) -> Volume:
     """Read a volume that has to lie on a grid.
 
     Raises:
         GeometryError: it has another size, another voxel size or lies elsewhere.
     """
-    volume = read_volume(path)
-    bad = int(volume.array.size - np.count_nonzero(np.isfinite(volume.array)))
-    if bad:
-        raise ReadError(not_numbers(str(path), bad))
+    volume = read_numbers(path)
     if volume.shape != grid.shape:
         raise GeometryError(
             f"{path} has {_by(volume.shape)} voxels (k, j, i), but the case is compared on "

@@ -87,10 +87,15 @@ class Images:
         model = self.models.get(self.study.against) or next(iter(self.models.values()), None)
         return None if model is None else model.card
 
-    def facts(self) -> dict[str, dict[str, str]]:
-        """Name, version and hash of the models, by method."""
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Name, version, hash and scale of the uncertainty of the models, by method."""
         return {
-            name: {"name": model.name, "version": model.version, "sha256": model.sha256}
+            name: {
+                "name": model.name,
+                "version": model.version,
+                "sha256": model.sha256,
+                "uncertainty_scale": model.uncertainty_scale,
+            }
             for name, model in self.models.items()
         }
 

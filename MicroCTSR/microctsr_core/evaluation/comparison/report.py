@@ -36,6 +36,7 @@ def files_of(report: Path) -> Path:
 
 def work_of(report: Path) -> Path:
     """The folder beside a report in which super-resolved cases are kept for a second run."""
+    report = report.expanduser()
     return report.with_name(f"{report.stem}_work")
 
 

@@ -22,8 +22,9 @@ from ..alignment import on_grid_of
 from ..m_hum import Shapes, joined, m_hum, shapes
 from ..measures import measures
 from .catalogue import M_HUM, MEASURES, PSNR
+from .elsewhere import read_numbers
 from .images import Images
-from .shown import TRUTH, Shown, shown
+from .shown import TRUTH, Shown, check_figure, shown
 from .statistics import MIN_PAIRS, Paired, holm, paired
 from .study import Case, Method, Study
 
@@ -44,9 +45,9 @@ class Results:
 
     Args:
         study: that was run.
-        date: of the end of the run, with its time zone.
+        date: of the beginning of the run, with its time zone.
         versions: of this library, of Python and of what computed.
-        models: name, version and sha256 by method.
+        models: name, version, sha256 and uncertainty_scale by method.
         runs: of each method, what is known of each case's run (see `Image`).
         values: of each method, and of the truth itself, each measure of each case in the study's
             order; NaN where it is not known.
@@ -59,10 +60,10 @@ class Results:
     study: Study
     date: datetime
     versions: dict[str, str]
-    models: dict[str, dict[str, str]]
-    runs: dict[str, list[dict[str, Any]]]
-    values: dict[str, dict[str, list[float]]]
-    curves: dict[str, list[dict[str, Any]]]
+    models: dict[str, dict[str, Any]]
+    runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    curves: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     shown: list[Shown] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -75,6 +76,20 @@ class Results:
     def measures(self) -> list[str]:
         """Keys of the table's measures of which any value is known."""
         return [key for key in MEASURES if any(self.known(name, key) for name in self.methods)]
+
+    def add(self, method: str, number: int, found: Mapping[str, Any]) -> None:
+        """Note what was measured of a method, or of the truth itself, in a case.
+
+        Args:
+            number: of the case, from 0.
+            found: measures by name, nested as :func:`~microctsr_core.evaluation.measures` has them.
+        """
+        flat = flattened(found)
+        for key, value in (flat | _totals(flat)).items():
+            unknown = [float("nan")] * len(self.study.cases)
+            self.values.setdefault(method, {}).setdefault(key, unknown)[number] = value
+        if "sparsification" in found:
+            self.curves.setdefault(method, []).append(dict(found))
 
     def of(self, method: str, key: str) -> np.ndarray:
         """A measure of a method, case by case."""
@@ -128,62 +143,63 @@ def measure(
     told = progress or (lambda _fraction, _message: None)
     told(0.0, "Loading the models")
     images = Images(study, work, device)
-    of_truths: dict[str, Shapes] = {}
-    for number, case in enumerate(study.cases):
-        _go_on(cancel)
-        told(_READING * number / len(study.cases), f"Reading {case.name}")
-        grid = images.grid(case, images.scan(case))
-        images.check(case, grid)
-        if case.truth is not None:
-            truth = read_volume(case.truth)
-            _on_grid(case, truth, grid)  # so that one that does not fit is told of now
-            of_truths[case.name] = _shapes(truth, study)
+    of_truths = _checked(images, told, cancel)
     given = None
     if study.references is not None:
         volumes = (read_volume(s.path, s.spacing, s.series) for s in study.references)
         given = joined([_shapes(volume, study) for volume in volumes])
-
+    results = Results(study, datetime.now(timezone.utc).astimezone(), _versions(), images.facts())
     steps = _Steps(study, told)
-    runs: dict[str, list[dict[str, Any]]] = {method.name: [] for method in study.methods}
-    values: dict[str, dict[str, list[float]]] = {}
-    curves: dict[str, list[dict[str, Any]]] = {}
     for number, case in enumerate(study.cases):
-        low = images.scan(case)
-        true = _truth(case, images.grid(case, low))
-        others = [of_truths[name] for name in of_truths if name != case.name]
-        references = given or joined(others)
-        rows: dict[str, dict[str, Any]] = {}
-        if true is not None:
-            rows[TRUTH] = {M_HUM: _m_hum(true, references, study)}
-        for method in study.methods:
-            _go_on(cancel)
-            image = images.image(method, case, low, steps.of(case, method), cancel)
-            rows[method.name] = {M_HUM: _m_hum(image.mean, references, study)}
-            if true is not None:
-                rows[method.name] |= measures(image.mean, true, image.uncertainty, low, images.card)
-            runs[method.name].append(image.facts)
-        for name, row in rows.items():
-            flat = flattened(row)
-            flat |= _totals(flat)
-            for key, value in flat.items():
-                unknown = [float("nan")] * len(study.cases)
-                values.setdefault(name, {}).setdefault(key, unknown)[number] = value
-            if "sparsification" in row:
-                curves.setdefault(name, []).append(row)
-    results = Results(
-        study,
-        datetime.now(timezone.utc).astimezone(),
-        _versions(),
-        images.facts(),
-        runs,
-        values,
-        curves,
-    )
+        others = [found for name, found in of_truths.items() if name != case.name]
+        references = joined(others) if given is None else given
+        _measure_case(results, number, images, references, steps, cancel)
     told(1.0, "Drawing")
     for number, why in _cases_shown(results):
         results.shown.append(_shown(images, study.cases[number], why))
     results.notes.extend(_notes(results, len(of_truths)))
     return results
+
+
+def _checked(images: Images, told: Progress, cancel: Cancel | None) -> dict[str, Shapes]:
+    """Read everything once, so that nothing bad is found after hours; the shapes of the truths."""
+    study = images.study
+    of_truths = {}
+    for number, case in enumerate(study.cases):
+        _go_on(cancel)
+        told(_READING * number / len(study.cases), f"Reading {case.name}")
+        grid = images.grid(case, images.scan(case))
+        images.check(case, grid)
+        check_figure(study.figure, case.name, grid)
+        if case.truth is not None:
+            truth = read_numbers(case.truth)
+            _on_grid(case, truth, grid)
+            of_truths[case.name] = _shapes(truth, study)
+    return of_truths
+
+
+def _measure_case(
+    results: Results,
+    number: int,
+    images: Images,
+    references: Shapes,
+    steps: _Steps,
+    cancel: Cancel | None,
+) -> None:
+    """Let every method make its image of a case, and add what is measured of it."""
+    study, case = results.study, results.study.cases[number]
+    low = images.scan(case)
+    truth = _truth(case, images.grid(case, low))
+    if truth is not None:
+        results.add(TRUTH, number, {M_HUM: _m_hum(truth, references, study)})
+    for method in study.methods:
+        _go_on(cancel)
+        image = images.image(method, case, low, steps.of(case, method), cancel)
+        found: dict[str, Any] = {M_HUM: _m_hum(image.mean, references, study)}
+        if truth is not None:
+            found |= measures(image.mean, truth, image.uncertainty, low, images.card)
+        results.add(method.name, number, found)
+        results.runs.setdefault(method.name, []).append(image.facts)
 
 
 def flattened(entries: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -233,7 +249,7 @@ def _go_on(cancel: Cancel | None) -> None:
 
 
 def _truth(case: Case, grid: Volume) -> Volume | None:
-    return None if case.truth is None else _on_grid(case, read_volume(case.truth), grid)
+    return None if case.truth is None else _on_grid(case, read_numbers(case.truth), grid)
 
 
 def _on_grid(case: Case, truth: Volume, grid: Volume) -> Volume:

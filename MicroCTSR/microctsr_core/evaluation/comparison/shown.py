@@ -71,18 +71,10 @@ def shown(
         truth: on the same grid.
         entries: what the study says about the figure.
         cubic: name of the method that is cubic interpolation; it stands for the input.
-
-    Raises:
-        MicroCTSRError: the slice or the zoom that the study names lies outside the images.
     """
     grid = next(iter(means.values()))
     guide = grid if truth is None else truth
     k = most_structured_slice(guide) if entries.slice is None else entries.slice
-    if k >= grid.shape[0]:
-        raise MicroCTSRError(
-            f"figure.slice is {k}, but the images of {case} have {grid.shape[0]} slices, counted "
-            f"from 0; name one of them."
-        )
     zoom = _read_zoom(entries.zoom, case, grid) if entries.zoom else most_structured(guide.array[k])
     view = View.of(grid)
     columns = {} if cubic else {INPUT: interpolate_cubic(low, grid, k)}
@@ -102,6 +94,21 @@ def shown(
         uncertainty={name: view.lay(volume.array[k]) for name, volume in uncertainties.items()},
         zoom=_laid(zoom, grid, view),
     )
+
+
+def check_figure(entries: FigureEntries, case: str, grid: Volume) -> None:
+    """Make sure that the slice and the zoom that a study names lie within the images of a case.
+
+    Raises:
+        MicroCTSRError: one does not.
+    """
+    if entries.slice is not None and entries.slice >= grid.shape[0]:
+        raise MicroCTSRError(
+            f"figure.slice is {entries.slice}, but the images of {case} have {grid.shape[0]} "
+            f"slices, counted from 0; name one of them."
+        )
+    if entries.zoom is not None:
+        _read_zoom(entries.zoom, case, grid)
 
 
 def most_structured(plane: NDArray) -> Zoom:
