@@ -142,6 +142,7 @@ def test_a_moved_study_opens_where_it_lies_and_its_texts_can_be_edited(tmp_path)
         ({"slices": [1, 7]}, "ear_0 has no slice 7; its 3 slices are counted from 0"),
         ({"slices": {"ear_9": [1]}}, "There is no case 'ear_9'"),
         ({"raters": ["Anna", "Anna"]}, "Two raters are called 'Anna'"),
+        ({"slices": 0}, "choose at least one slice"),
         ({"raters": []}, "at least one rater"),
         ({"repeated": 1.5}, "between 0 and 1"),
         ({"window_hu": (300, 100)}, "runs backwards"),

@@ -62,7 +62,10 @@ def test_zoom_and_window_are_those_of_both_images(tmp_path, open_page):
         page.mouse.move(left["x"] + 260, left["y"] + 190)
         page.mouse.up()
         changed()
+        expect(page.locator("#hu")).to_have_text("−1000 to 2400 HU")
         page.locator("#contrast").fill("40")
+        # A window half as wide about the same middle, 700 HU: contrast 0.4 is a factor of two.
+        expect(page.locator("#hu")).to_have_text("−150 to 1550 HU")
         changed()
         page.keyboard.press("+")
         changed()

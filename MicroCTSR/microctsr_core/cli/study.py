@@ -84,7 +84,7 @@ def create(
                 found = from_comparison(comparison, work, device, progress)
             else:
                 assert low is not None
-                found = from_folders(low, methods, voxel)
+                found = from_folders(low, methods, voxel, progress)
             study = create_study(
                 folder,
                 found,
@@ -95,8 +95,8 @@ def create(
                 window_hu=window,
                 title=title,
                 against=against,
-                progress=progress,
             )
+            progress(1.0, "Done")
         except ModuleNotFoundError as error:
             raise _missing(error) from None
     trials = len(study.raters[0].order)

@@ -68,6 +68,7 @@ def from_folders(
     low: str | os.PathLike[str],
     methods: Mapping[str, str | os.PathLike[str]],
     spacing: Triple | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Case]:
     """The scans in a folder with the volumes that the methods made of them.
 
@@ -76,6 +77,7 @@ def from_folders(
         methods: of each method, the folder with its results, each named as its scan. With one
             scan, a volume file will do too.
         spacing: voxel size (k, j, i) in mm of TIFF stacks.
+        progress: called with a fraction and a message.
 
     Raises:
         ReadError: the folder of a method, or the result of a scan, is missing.
@@ -83,8 +85,10 @@ def from_folders(
     """
     sources = find_sources(Path(low), "low", spacing)
     places = {name: Path(place).expanduser() for name, place in methods.items()}
-    for source in sources:
+    for number, source in enumerate(sources):
         name = stem(source.name)
+        if progress is not None:
+            progress(number / len(sources), name)
         scan = read_volume(source.path, source.spacing, source.series)
         check_image(scan, str(source.path))
         results: dict[str, Volume] = {}

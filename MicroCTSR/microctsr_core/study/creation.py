@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import GeometryError, MicroCTSRError, ReadError, WriteError
 from ..preview.planes import View, interpolate_cubic
-from .cases import Case, Progress
+from .cases import Case
 from .folder import (
     CRITERIA_FILE,
     IMAGES,
@@ -58,7 +58,6 @@ def create_study(
     window_hu: tuple[float, float] = WINDOW_HU,
     title: str = TITLE,
     against: str | None = None,
-    progress: Progress | None = None,
 ) -> ReaderStudy:
     """Make a study's folder. It appears whole or not at all.
 
@@ -66,14 +65,14 @@ def create_study(
         folder: to be made; must not exist.
         cases: scans with what every method made of them; see :mod:`~.cases`.
         slices: which slices of each case are shown, evenly spread if a number is given.
-        repeated: share of the trials that each rater sees twice.
+        repeated: share of the trials that each rater sees twice; less in studies so short that
+            there is no place for a second showing well after the first.
         raters: names, or how many.
         seed: of the orders. The same seed gives the same orders; which file shows what is never
             told by it.
         window_hu: HU shown black and white.
         title: what raters see.
         against: the method that the others are compared with; by default the last one.
-        progress: called with a fraction and a message.
 
     Raises:
         WriteError: the folder exists or cannot be written.
@@ -108,8 +107,6 @@ def create_study(
                 _cut(case, k, methods, window_hu, temporary / IMAGES)
                 for k in _slices_of(case, slices)
             ]
-            if progress is not None:
-                progress(1.0, f"{case.name} is in the study")
         if isinstance(slices, Mapping) and set(slices) - seen:
             raise MicroCTSRError(
                 f"There is no case {sorted(set(slices) - seen)[0]!r} (there is "
@@ -164,6 +161,8 @@ def _check(names: Sequence[str], repeated: float, window_hu: tuple[float, float]
 def _slices_of(case: Case, slices: Chosen) -> list[int]:
     there = next(iter(case.results.values())).shape[0]
     if isinstance(slices, int):
+        if slices < 1:
+            return []
         count = min(slices, there)
         return [int((n + 0.5) * there / count) for n in range(count)]
     wanted = slices.get(case.name, ()) if isinstance(slices, Mapping) else slices

@@ -166,16 +166,17 @@ def start_server(
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
     assert process.stdout is not None
-    line = process.stdout.readline()
-    try:
-        found: dict[str, Any] = json.loads(line)
+    for line in process.stdout:
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError:  # of a library that has something to say
+            continue
         return RunningServer(found["base"], found["raters"], found["owner"], process, complaints)
-    except (ValueError, KeyError, TypeError):
-        failed = RunningServer("", {}, "", process, complaints)
-        process.wait()  # what it says last is the reason
-        reason = failed.complained().strip().splitlines()[-1:] or ["The server did not start."]
-        failed.stop()
-        raise MicroCTSRError(reason[0].removeprefix("Error: ")) from None
+    failed = RunningServer("", {}, "", process, complaints)
+    process.wait()  # what it says last is the reason
+    reason = failed.complained().strip().splitlines()[-1:] or ["The server did not start."]
+    failed.stop()
+    raise MicroCTSRError(reason[0].removeprefix("Error: "))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -327,9 +327,11 @@ async function main() {
     refused: notice,
     changed: () => (document.body.dataset.view === "end" ? showEnd() : showSaid()),
   });
-  viewer = new Viewer([$("left"), $("right")], study.window, (brightness, contrast) => {
+  viewer = new Viewer([$("left"), $("right")], study.window, (brightness, contrast, hu) => {
     $("brightness").value = 100 * brightness;
     $("contrast").value = 100 * contrast;
+    const [black, white] = hu.map((value) => String(Math.round(value)).replace("-", "−"));
+    $("hu").textContent = `${black} to ${white} HU`;
   });
   build();
   sender.send();

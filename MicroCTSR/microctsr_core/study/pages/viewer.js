@@ -4,7 +4,8 @@ const MOST_ZOOM = 16;
 const PIXELS_SEEN_FROM = 3; // times enlarged; below, neighbouring pixels are blended
 
 export class Viewer {
-  // changed: called with the window, as parts of the study's, when the rater has changed it.
+  // windowHU: shown black and white at first. changed: called with brightness, contrast and the HU
+  // now shown black and white, when the rater has changed them.
   constructor(canvases, windowHU, changed) {
     this.canvases = canvases;
     this.windowHU = windowHU;
@@ -50,7 +51,9 @@ export class Viewer {
         image.drawn = shaded(image.data, middle - width / 2, middle + width / 2, image.drawn);
       }
     }
-    this.changed(this.brightness, this.contrast);
+    const [least, most] = this.windowHU;
+    const hu = [middle - width / 2, middle + width / 2].map((part) => least + part * (most - least));
+    this.changed(this.brightness, this.contrast, hu);
     this.draw();
   }
 
