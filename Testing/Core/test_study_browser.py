@@ -202,7 +202,10 @@ def test_whoever_opens_anothers_link_is_told_and_rates_nothing_by_mistake(server
     stored(own)
     assert given(study, 0) == {0: (1, 1), 1: (2, 2)}
     assert given(study, 1) == {}
-    begin(other)
+    other.keyboard.press("Enter")  # does not pass by the warning
+    expect(other.locator("#other-rater")).to_be_visible()
+    other.locator("#begin").click()
+    shown(other, 1)
     other.keyboard.type("66")
     stored(other)
     assert given(study, 1) == {0: (6, 6)}

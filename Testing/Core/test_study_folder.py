@@ -170,9 +170,11 @@ def test_methods_that_cannot_stand_side_by_side_are_told(tmp_path):
     shifted = few | {"theirs": replace(whole, origin=(6.0, -3.0, 2.0))}
     with pytest.raises(GeometryError, match="theirs lies elsewhere in the patient than OurNet"):
         create_study(tmp_path / "study", [Case("ear", case.scan, shifted)])
-    far = {name: replace(v, origin=(900.0, 0.0, 0.0)) for name, v in case.results.items()}
-    with pytest.raises(GeometryError, match="do not lie in the scan"):
-        create_study(tmp_path / "study", [Case("ear", case.scan, far)])
+    x, y, z = whole.origin
+    for step in (-0.5, 0.5):  # mm, which is more than a voxel of the scan
+        beyond = {n: replace(v, origin=(x + step, y, z)) for n, v in case.results.items()}
+        with pytest.raises(GeometryError, match="do not lie in the scan"):
+            create_study(tmp_path / "study", [Case("ear", case.scan, beyond)])
     mixed = [case, Case("other", low(1), {"a": truth(1), "b": truth(1)})]
     with pytest.raises(MicroCTSRError, match="give all cases by the same methods"):
         create_study(tmp_path / "study", mixed)

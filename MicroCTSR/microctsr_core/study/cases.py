@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import GeometryError, MicroCTSRError
 from ..evaluation.comparison.elsewhere import find_result, read_numbers, read_on, stem
 from ..io import check_image, read_volume
 from ..training.folders import find_sources
 from ..volume import Triple, Volume
+
+_REACH = 1.0  # voxels of the scan by which a result may reach beyond it
 
 Progress = Callable[[float, str], None]
 
@@ -56,8 +60,9 @@ class Case:
                     f"results with the same slices."
                 )
         parallel = abs((self.scan.direction * grid.direction).sum(axis=0) - 1).max() < 1e-3
-        inside = abs(grid.corners_lps().mean(0) - self.scan.corners_lps().mean(0)).max()
-        if not parallel or inside > max(self.scan.size_mm):
+        corners = np.c_[grid.corners_lps(), np.ones(8)] @ np.linalg.inv(self.scan.ijk_to_lps).T
+        outside = np.maximum(-0.5 - corners, corners - (*self.scan.shape[::-1], np.inf) + 0.5)
+        if not parallel or outside[:, :3].max() > _REACH:
             raise GeometryError(
                 f"{self.name}: the results do not lie in the scan; give the scan that they were "
                 f"made of."

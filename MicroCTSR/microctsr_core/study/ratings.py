@@ -121,7 +121,7 @@ class Ratings:
     def _check_criteria(self, connection: sqlite3.Connection, criteria: Sequence[str]) -> None:
         (before,) = connection.execute("SELECT criteria FROM study").fetchone()
         rated = connection.execute("SELECT 1 FROM ratings LIMIT 1").fetchone() is not None
-        if rated and before != _as_text(criteria):
+        if rated and before is not None and before != _as_text(criteria):
             raise MicroCTSRError(
                 f"{self.path} holds ratings by {_listed(json.loads(before))}, but the criteria "
                 f"are now {_listed(criteria)}; write the former names into criteria.txt again."
@@ -213,6 +213,10 @@ class Ratings:
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):
                 raise ReadError(_not_ratings(self.path)) from None
+            if "locked" in str(error):
+                raise WriteError(
+                    f"{self.path} is held by another program; close it there, and try again."
+                ) from None
             raise WriteError(
                 f"{self.path} cannot be {'written' if write else 'read'} ({error}); make its "
                 f"folder writable, or copy the study to a folder that is."

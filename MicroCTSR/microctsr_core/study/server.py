@@ -27,7 +27,8 @@ _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _OF_RATERS = ("rate.css", "rate.js", "viewer.js", "sending.js")
 _OF_OWNER = ("rate.css", "owner.css", "owner.js")
 
-_REPORT_POLICY = (
+# Of pages without scripts, whose style lies in them.
+_STATIC_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
 
@@ -186,7 +187,7 @@ def make_app(
             text = report_html(analyse(study.folder))
         except MicroCTSRError as error:
             return JSONResponse({"error": str(error)}, 409)
-        policy = {"content-security-policy": _REPORT_POLICY}
+        policy = {"content-security-policy": _STATIC_POLICY}
         return Response(text, media_type="text/html; charset=utf-8", headers=policy)
 
     @app.exception_handler(StarletteHTTPException)
@@ -237,4 +238,9 @@ def _page(name: str, among: Iterable[str] | None = None) -> Response:
 def _message(status: int) -> Response:
     text = (PAGES / "message.html").read_text(encoding="utf-8")
     reason = html.escape(_REASONS.get(status, _REASONS[404]))
-    return Response(text.replace("MESSAGE", reason), status, media_type="text/html; charset=utf-8")
+    return Response(
+        text.replace("MESSAGE", reason),
+        status,
+        media_type="text/html; charset=utf-8",
+        headers={"content-security-policy": _STATIC_POLICY},
+    )

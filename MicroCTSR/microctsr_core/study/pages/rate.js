@@ -35,7 +35,7 @@ function showStart() {
   $("begin").textContent = done === 0 ? "Begin" : firstOpen() === study.trials.length ? "Look through" : "Go on";
   $("so-far").textContent = done === 0 ? `${study.trials.length} pairs` : `${done} of ${study.trials.length} pairs are rated and stored`;
   view("start");
-  $("begin").focus();
+  if ($("other-rater").hidden) $("begin").focus(); // or Enter would pass by the warning
 }
 
 function showEnd() {
