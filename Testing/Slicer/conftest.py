@@ -33,7 +33,7 @@ def host():
 
 @pytest.fixture
 def scene(host):
-    """The scene, emptied before and after the test, with the host's answers as at start.
+    """The scene, emptied before and after the test, with the host's answers and layout as at start.
 
     An error in a slot or an observer, which Qt and VTK only print, fails the test.
     """
@@ -42,9 +42,12 @@ def scene(host):
     host.closeScene()
     host.answers.reset()
     host.takeErrors()
+    layout = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    before = layout.GetViewArrangement()
     yield slicer.mrmlScene
     host.closeScene()
     host.answers.reset()
+    layout.SetViewArrangement(before)
     assert host.takeErrors() == []
 
 
