@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,3 +51,49 @@ def make_oblique_volume(
         direction=direction,
         metadata={"modality": "CT"},
     )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's chromium; tests that need it skip where it is missing."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if path is None:
+        pytest.skip("the browser is missing; install the package chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """A function that opens an address in a browser of its own, or beside another page.
+
+    The pages must not report errors, but for those that the tests cause: lost connections, and
+    refusals of other sites.
+    """
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def note(said: Any) -> None:
+        caused = re.search("Failed to load resource|blocked by CORS policy", said.text)
+        if said.type == "error" and not caused:
+            errors.append(said.text)
+
+    def opened(address: str, beside: Any = None, **options: Any) -> Any:
+        if beside is None:
+            laptop = {"viewport": {"width": 1366, "height": 768}}
+            contexts.append(browser.new_context(**laptop | options))
+        page = (contexts[-1] if beside is None else beside.context).new_page()
+        page.set_default_timeout(90_000)  # for machines that do much else at once
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", note)
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -52,6 +52,9 @@ def test_commands_are_those_of_the_design():
         ("model", "calibrate"),
         ("evaluate", "compare"),
         ("evaluate", "fidelity"),
+        ("study", "create"),
+        ("study", "serve"),
+        ("study", "analyse"),
     }
 
 

@@ -15,6 +15,7 @@ from .fidelity import fidelity
 from .m_hum import m_hum
 from .models import calibrate, cost, import_cyclegan, info, list_
 from .phantoms import phantom
+from .study import analyse, create, serve
 from .superresolution import demo, superresolve
 from .training import train
 
@@ -30,6 +31,11 @@ model_app = typer.Typer(no_args_is_help=True, epilog="Example: microctsr model i
 evaluate_app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: microctsr evaluate fidelity --generated sr.nrrd --truth truth.nrrd",
+)
+study_app = typer.Typer(
+    no_args_is_help=True,
+    epilog="Example: microctsr study create ears --low clinical --method ours=results/ours "
+    "--method unet=results/unet",
 )
 
 app.command(
@@ -81,6 +87,19 @@ evaluate_app.command(
     "m-hum",
     epilog="Example: microctsr evaluate m-hum --generated sr.nrrd --reference micro --json m.json",
 )(m_hum)
+
+app.add_typer(
+    study_app,
+    name="study",
+    help="A blinded reader study: experts give stars in a browser.",
+)
+study_app.command(
+    epilog="Example: microctsr study create ears --low clinical --method unet=results/unet "
+    "--method ours=results/ours --rater Anna --rater Ben\n\n"
+    "Example: microctsr study create ears --comparison study.yaml"
+)(create)
+study_app.command(epilog="Example: microctsr study serve ears --host 0.0.0.0")(serve)
+study_app.command(epilog="Example: microctsr study analyse ears --close")(analyse)
 
 
 def _print_version(wanted: bool) -> None:

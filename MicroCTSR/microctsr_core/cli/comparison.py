@@ -24,6 +24,12 @@ def compare(
             metavar="HTML", help="The report; values and figures go into a folder beside it."
         ),
     ],
+    readers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STUDY", help="Folder of a reader study that is closed, for a section on it."
+        ),
+    ] = None,
     device: Device = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace HTML.", show_default=False)
@@ -40,6 +46,12 @@ def compare(
         from ..evaluation.comparison.study import load_study
 
         checked = load_study(study)
+        section = ""
+        if readers is not None:
+            from ..study.analysis import analyse
+            from ..study.report import readers_section
+
+            section = readers_section(analyse(readers))
         with progress_on_stderr() as progress:
             progress(0.0, "Loading PyTorch")
             from ..evaluation.comparison import measure, write_report
@@ -47,11 +59,11 @@ def compare(
 
             results = measure(checked, work_of(report), device, progress)
             progress(1.0, "Writing")
-            written = write_report(results, report)
+            written = write_report(results, report, section)
     except ModuleNotFoundError as error:
         raise MicroCTSRError(
             f"Comparing methods needs {error.name}; install it with: "
-            f"pip install 'microctsr[evaluation]'"
+            f"pip install 'microctsr[{'evaluation' if readers is None else 'study'}]'"
         ) from None
     for path in written:
         typer.echo(path)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,21 @@ import numpy as np
 import torch
 
 from ... import __version__
-from ...errors import GeometryError, ModelError, ReadError
+from ...errors import GeometryError, ModelError
 from ...inference import Cancel
-from ...io import VOLUME_SUFFIXES, atomic_path, check_image, read_volume, write_volume
-from ...io.checks import not_numbers
+from ...io import atomic_path, check_image, read_volume, write_volume
 from ...model import Model, load_model
 from ...preparation import fine_factors, whole_box
 from ...preview.planes import interpolate_cubic
 from ...superresolution import superresolve
 from ...volume import Volume
+from .elsewhere import find_result, find_volume, read_on
 from .study import Case, Method, Study
 
 SCALE = 8
 """Fine voxels per voxel where neither a model nor the study tells it."""
 
 _UNCERTAINTY = "_uncertainty"
-_ZARR = ".zarr"
-# Part of a fine voxel by which a volume made elsewhere may miss the grid.
-_OFF_GRID = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,62 +197,14 @@ class Images:
         return Image(result.mean, result.uncertainty, facts)
 
 
-def read_numbers(path: Path) -> Volume:
-    """Read a volume whose values all have to be numbers.
-
-    Raises:
-        ReadError: some are not, or it cannot be read.
-    """
-    volume = read_volume(path)
-    bad = int(volume.array.size - np.count_nonzero(np.isfinite(volume.array)))
-    if bad:
-        raise ReadError(not_numbers(str(path), bad))
-    return volume
-
-
 def _from_folder(method: Method, case: Case, grid: Volume) -> Image:
     """Read the volumes that were made elsewhere."""
     assert method.place is not None
-    mean = _found(method.place, case.name)
-    if mean is None:
-        raise ReadError(
-            f"{method.place} holds no result of the case {case.name}; put {case.name}.nrrd there "
-            f"({', '.join(VOLUME_SUFFIXES[1:])} or {_ZARR} will do too)."
-        )
-    uncertainty = _found(method.place, case.name + _UNCERTAINTY)
+    mean = find_result(method.place, case.name)
+    uncertainty = find_volume(method.place, case.name + _UNCERTAINTY)
     return Image(
-        _read_on(mean, grid), None if uncertainty is None else _read_on(uncertainty, grid), {}
+        read_on(mean, grid), None if uncertainty is None else read_on(uncertainty, grid), {}
     )
-
-
-def _found(folder: Path, name: str) -> Path | None:
-    paths = (folder / f"{name}{suffix}" for suffix in (*VOLUME_SUFFIXES, _ZARR))
-    return next((path for path in paths if path.exists()), None)
-
-
-def _read_on(path: Path, grid: Volume) -> Volume:
-    """Read a volume that has to lie on a grid.
-
-    Raises:
-        GeometryError: it has another size, another voxel size or lies elsewhere.
-    """
-    volume = read_numbers(path)
-    if volume.shape != grid.shape:
-        raise GeometryError(
-            f"{path} has {_by(volume.shape)} voxels (k, j, i), but the case is compared on "
-            f"{_by(grid.shape)}; give a result of the same size, box and scale."
-        )
-    if not np.allclose(volume.spacing, grid.spacing, rtol=1e-3):
-        raise GeometryError(
-            f"{path} has voxels of {_by(volume.spacing)} mm (k, j, i), but the case is compared "
-            f"with {_by(grid.spacing)} mm; give a result of the same voxel size."
-        )
-    if not grid.same_grid(volume, _OFF_GRID * min(grid.spacing)):
-        raise GeometryError(
-            f"{path} lies elsewhere in the patient than the scan of its case; give it the scan's "
-            f"origin and direction."
-        )
-    return replace(volume, array=np.asarray(volume.array, np.float32))
 
 
 def _beside(stem: Path, ending: str) -> Path:
@@ -281,7 +230,3 @@ def _fingerprint(volume: Volume) -> str:
     for plane in volume.array:
         found.update(np.ascontiguousarray(plane).tobytes())
     return found.hexdigest()
-
-
-def _by(numbers: tuple[float, ...]) -> str:
-    return " x ".join(f"{number:.4g}" for number in numbers)

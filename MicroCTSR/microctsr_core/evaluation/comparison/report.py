@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from ...io import atomic_path
 from ...superresolution import NOTICE
@@ -39,12 +40,14 @@ def work_of(report: Path) -> Path:
     return report.with_name(f"{report.stem}_work")
 
 
-def write_report(results: Results, report: str | os.PathLike[str]) -> list[Path]:
+def write_report(results: Results, report: str | os.PathLike[str], readers: str = "") -> list[Path]:
     """Write the report and the folder beside it.
 
     Args:
         results: of :func:`~.measure`.
         report: HTML file; replaced if it is there.
+        readers: HTML of a study by readers, to be a section of the report; see
+            :func:`~microctsr_core.study.report.readers_section`.
 
     Returns:
         the report, and the files in its folder: ``per_case.csv``, ``summary.csv``, ``table.md``,
@@ -73,7 +76,7 @@ def write_report(results: Results, report: str | os.PathLike[str]) -> list[Path]
             embedded[name] = _data_uri("image/webp", drawn(figure, "webp", _SCREEN_DPI))
         else:
             embedded[name] = _data_uri("image/svg+xml", svg)
-    text = _rendered(results, embedded)
+    text = _rendered(results, embedded, readers)
     with atomic_path(report) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return [report, *written]
@@ -96,7 +99,7 @@ def _figures(results: Results) -> dict[str, Figure]:
     return figures
 
 
-def _rendered(results: Results, figures: dict[str, str]) -> str:
+def _rendered(results: Results, figures: dict[str, str], readers: str) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -117,6 +120,7 @@ def _rendered(results: Results, figures: dict[str, str]) -> str:
         date=f"{results.date.day} {results.date:%B %Y, %H:%M %Z}",
         truth_m_hum=mean_and_sd(results.of(TRUTH, M_HUM), MEASURES[M_HUM]),
         notice=NOTICE,
+        readers=Markup(readers),
     )
 
 

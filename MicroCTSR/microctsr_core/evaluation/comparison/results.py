@@ -22,7 +22,8 @@ from ..alignment import on_grid_of
 from ..m_hum import Shapes, joined, m_hum, shapes
 from ..measures import measures
 from .catalogue import M_HUM, MEASURES, PSNR
-from .images import Images, read_numbers
+from .elsewhere import read_numbers
+from .images import Images
 from .shown import TRUTH, Shown, check_figure, shown
 from .statistics import MIN_PAIRS, Paired, holm, paired
 from .study import Case, Method, Study

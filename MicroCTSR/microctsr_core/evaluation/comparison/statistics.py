@@ -81,3 +81,8 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
         greatest = max(greatest, min(1.0, p * (len(known) - done)))
         corrected[place] = greatest
     return corrected
+
+
+def p_text(p: float) -> str:
+    """A p value as journals write it."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -16,10 +16,10 @@ from ...errors import MicroCTSRError, ModelError, ReadError
 from ...training.folders import Source, find_sources
 from ...volume import Box, parse_box
 from ..m_hum import DEFAULT_FORM, Form
+from .elsewhere import stem
 
 CUBIC = "cubic"
 _CHOICES = "cubic, {model: NAME or folder} or {results: folder}"
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif", ".zarr")
 
 _Count: TypeAlias = Annotated[int, Ge(1)]
 _Whole: TypeAlias = Annotated[int, Ge(0)]
@@ -140,8 +140,13 @@ class Study:
         return tuple(each.name for each in self.methods if each.name != self.against)
 
 
-def load_study(path: str | os.PathLike[str]) -> Study:
+def load_study(path: str | os.PathLike[str], measured: bool = True) -> Study:
     """Read a study; paths in it are relative to the file.
+
+    Args:
+        path: of the YAML file.
+        measured: whether the methods are to be measured, which needs a truth or references; a
+            study by readers needs neither.
 
     Raises:
         MicroCTSRError: an entry is unknown or not valid, a method, model or file is not there, or
@@ -161,7 +166,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     references = None
     if entries.references is not None:
         references = tuple(find_sources(folder / entries.references, "high", entries.spacing))
-    elif not any(case.truth for case in cases):
+    elif measured and not any(case.truth for case in cases):
         raise MicroCTSRError(
             f"{path}: no case has a truth and there are no references, so nothing can be measured; "
             f"give cases with a truth, or a folder of micro-CT as references."
@@ -216,7 +221,7 @@ def _method(name: str, entry: Any, path: Path, folder: Path) -> Method:
 def _cases(entries: _Entries, path: Path, folder: Path) -> tuple[Case, ...]:
     if isinstance(entries.cases, str):
         cases = [
-            Case(_stem(source.name), source, source.truth, _box(entries.box, f"{path}: box"))
+            Case(stem(source.name), source, source.truth, _box(entries.box, f"{path}: box"))
             for source in find_sources(folder / entries.cases, "low")
         ]
     elif isinstance(entries.cases, list) and entries.cases:
@@ -270,9 +275,3 @@ def _box(text: str | None, name: str) -> Box | None:
         return parse_box(text)
     except MicroCTSRError as error:
         raise MicroCTSRError(f"{name}: {error}") from None
-
-
-def _stem(name: str) -> str:
-    """A case's name without the suffix of its file."""
-    suffix = next((each for each in _SUFFIXES if name.lower().endswith(each)), "")
-    return name[: len(name) - len(suffix)]

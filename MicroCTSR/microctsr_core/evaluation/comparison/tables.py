@@ -15,6 +15,7 @@ import numpy as np
 from .catalogue import MEASURES, Measure
 from .results import Results
 from .shown import TRUTH
+from .statistics import p_text
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,6 @@ def mean_and_sd(values: np.ndarray, measure: Measure) -> str:
         return ""
     mean = measure.shown(float(values.mean()))
     return mean if values.size < 2 else f"{mean} ± {measure.shown(float(values.std(ddof=1)))}"
-
-
-def p_text(p: float) -> str:
-    """A p value as journals write it."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def case_tables(results: Results) -> list[tuple[Measure, list[tuple[str, list[str]]]]]:

@@ -1,0 +1,151 @@
+"""The scans of a study with what each method made of them, from folders or from a comparison."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import GeometryError, MicroCTSRError
+from ..evaluation.comparison.elsewhere import find_result, read_numbers, read_on, stem
+from ..io import check_image, read_volume
+from ..training.folders import find_sources
+from ..volume import Triple, Volume
+
+_REACH = 1.0  # voxels of the scan by which a result may reach beyond it
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A scan and what each method made of it.
+
+    Args:
+        name: of the scan; raters never see it.
+        scan: clinical CT in HU.
+        results: of each method, in HU, all on one grid whose axes are the scan's.
+    """
+
+    name: str
+    scan: Volume
+    results: Mapping[str, Volume]
+
+    def check(self) -> None:
+        """Make sure that the methods can be shown side by side.
+
+        Raises:
+            MicroCTSRError: there are fewer than two methods.
+            GeometryError: a result has other slices than the first one, or does not lie in the
+                scan.
+        """
+        if len(self.results) < 2:
+            raise MicroCTSRError(
+                f"A study compares at least two methods, but {self.name} has "
+                f"{len(self.results)}; give one more."
+            )
+        (first, grid), *others = self.results.items()
+        for name, result in others:
+            if result.shape != grid.shape:
+                raise GeometryError(
+                    f"{self.name}: {name} has {_by(result.shape)} voxels (k, j, i), but {first} "
+                    f"has {_by(grid.shape)}; give results with the same slices."
+                )
+            if not grid.same_grid(result, 0.1 * min(grid.spacing)):
+                raise GeometryError(
+                    f"{self.name}: {name} lies elsewhere in the patient than {first}; give "
+                    f"results with the same slices."
+                )
+        parallel = abs((self.scan.direction * grid.direction).sum(axis=0) - 1).max() < 1e-3
+        corners = np.c_[grid.corners_lps(), np.ones(8)] @ np.linalg.inv(self.scan.ijk_to_lps).T
+        outside = np.maximum(-0.5 - corners, corners - (*self.scan.shape[::-1], np.inf) + 0.5)
+        if not parallel or outside[:, :3].max() > _REACH:
+            raise GeometryError(
+                f"{self.name}: the results do not lie in the scan; give the scan that they were "
+                f"made of."
+            )
+
+
+def from_folders(
+    low: str | os.PathLike[str],
+    methods: Mapping[str, str | os.PathLike[str]],
+    spacing: Triple | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Case]:
+    """The scans in a folder with the volumes that the methods made of them.
+
+    Args:
+        low: folder of clinical CT, or one scan.
+        methods: of each method, the folder with its results, each named as its scan. With one
+            scan, a volume file will do too.
+        spacing: voxel size (k, j, i) in mm of TIFF stacks.
+        progress: called with a fraction and a message.
+
+    Raises:
+        ReadError: the folder of a method, or the result of a scan, is missing.
+        GeometryError: results of a scan are on different grids.
+    """
+    sources = find_sources(Path(low), "low", spacing)
+    places = {name: Path(place).expanduser() for name, place in methods.items()}
+    for number, source in enumerate(sources):
+        name = stem(source.name)
+        if progress is not None:
+            progress(number / len(sources), name)
+        scan = read_volume(source.path, source.spacing, source.series)
+        check_image(scan, str(source.path))
+        results: dict[str, Volume] = {}
+        for method, place in places.items():
+            single = place.is_file() and len(sources) == 1
+            path = place if single else find_result(place, name)
+            grid = next(iter(results.values()), None)
+            results[method] = read_numbers(path) if grid is None else read_on(path, grid)
+        yield Case(name, scan, results)
+
+
+def from_comparison(
+    path: str | os.PathLike[str],
+    work: Path,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Iterator[Case]:
+    """The cases of a comparison's YAML file, by all its methods; models are run.
+
+    Args:
+        path: of the file; see Docs/evaluation.md. Neither truth nor references are needed.
+        work: folder in which what models make is kept.
+        device: where networks run.
+        progress: called with a fraction and a message.
+
+    Raises:
+        MicroCTSRError: as :func:`~microctsr_core.evaluation.comparison.load_study`, and as
+            super-resolving.
+    """
+    from ..evaluation.comparison.images import Images
+    from ..evaluation.comparison.study import load_study
+
+    study = load_study(path, measured=False)
+    images = Images(study, work, device)
+    steps = len(study.cases) * len(study.methods)
+    for number, case in enumerate(study.cases):
+        low = images.scan(case)
+        images.check(case, images.grid(case, low))
+        results = {}
+        for place, method in enumerate(study.methods):
+            done = (number * len(study.methods) + place) / steps
+            told: Progress | None = None
+            if progress is not None:
+                progress(done, f"{case.name}, {method.name}")
+                told = _part(progress, done, 1 / steps, f"{case.name}, {method.name}")
+            results[method.name] = images.image(method, case, low, told).mean
+        yield Case(case.name, low, results)
+
+
+def _part(progress: Progress, start: float, share: float, name: str) -> Progress:
+    return lambda fraction, _: progress(start + share * fraction, name)
+
+
+def _by(numbers: tuple[int, ...]) -> str:
+    return " x ".join(str(number) for number in numbers)
