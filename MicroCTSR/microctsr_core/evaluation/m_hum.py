@@ -189,19 +189,39 @@ def _by_slice(images: Shapes, found: NDArray, where: NDArray) -> Nearest:
 
 def _grey(array: NDArray, threshold: float) -> OfPlane:
     """Grey values in [0, 1], cropped to the foreground."""
-    try:
-        intensity = ZScoreUnit.fit(array, threshold)
-    except MicroCTSRError:  # a foreground of one value has no z-score
-        return lambda plane: _cropped(plane > threshold, plane > threshold)
-    return lambda plane: intensity.forward(_cropped(plane, plane > threshold)).clip(0, 1)
+    mean, sd = _foreground(array, threshold)
+    if sd == 0:  # a foreground of one value has no z-score
+        return lambda plane: _cropped(plane > threshold, 0)
+    intensity = ZScoreUnit(mean, sd)
+
+    def scaled(plane: NDArray) -> NDArray:
+        grey = intensity.forward(_cropped(plane, threshold))
+        return np.clip(grey, 0, 1, out=grey)
+
+    return scaled
 
 
-def _cropped(plane: NDArray, mask: NDArray[np.bool_]) -> NDArray:
-    """The smallest rectangle that holds the mask."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
-        return plane[:0, :0]
-    return plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def _foreground(array: NDArray, threshold: float) -> tuple[float, float]:
+    """Mean and SD of what lies above a threshold, as `ZScoreUnit.fit`, on all processor cores."""
+
+    def of_plane(plane: NDArray) -> tuple[int, float, float]:
+        mask = (plane > threshold).view(np.uint8)
+        mean, sd = cv2.meanStdDev(plane.astype(np.float64), mask=mask)
+        return cv2.countNonZero(mask), mean.item(), sd.item()
+
+    with ThreadPoolExecutor() as threads:
+        counts, means, sds = np.array(list(threads.map(of_plane, array))).T
+    if not counts.any():
+        return 0.0, 0.0
+    mean = np.average(means, weights=counts)
+    variance = np.average(sds**2 + (means - mean) ** 2, weights=counts)
+    return float(mean), float(np.sqrt(variance))
+
+
+def _cropped(plane: NDArray, threshold: float) -> NDArray:
+    """The smallest rectangle that holds what lies above a threshold."""
+    column, row, width, height = cv2.boundingRect((plane > threshold).view(np.uint8))
+    return plane[row : row + height, column : column + width]
 
 
 def _mask(_: NDArray, threshold: float) -> OfPlane:
