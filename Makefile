@@ -38,11 +38,8 @@ pictures: $(STAMP) ## Draw the pictures of the documentation again
 	$(BIN)/python Docs/make_icons.py
 	$(BIN)/python Docs/make_pictures.py
 	$(BIN)/python Docs/make_slicer_pictures.py
-<<<<<<< HEAD
 	$(BIN)/python Docs/make_study_pictures.py
-=======
 	$(BIN)/python Docs/make_training_pictures.py
->>>>>>> main
 
 PHANTOMS := $(BIN)/microctsr phantom --region all --workers 2
 model: $(STAMP) ## Train the bundled model again (hours)
