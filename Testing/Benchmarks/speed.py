@@ -71,7 +71,8 @@ def draw_bars(axis: Axes, answer: dict[str, Any]) -> None:
             digits = ".0f" if seconds >= 100 else ".3g"
             text = f" {seconds:{digits}} s, {passes:.3g} passes"
             if who == "ours":
-                text += f"  ·  {found['ratio']:.3g} times faster"
+                ratio = found["ratio"]
+                text += f"  ·  {ratio:{'.0f' if ratio >= 100 else '.3g'}} times faster"
             axis.text(seconds, row + shift, text, va="center", color=colour if shift < 0 else MUTED)
     axis.set_xscale("log")
     both = [answer[name]["seconds_per_slice"] for name in ROWS]
