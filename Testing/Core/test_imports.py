@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,3 +105,12 @@ def test_what_slicers_side_imports_of_the_library_needs_nothing_installed() -> N
     code = "\n".join([NOTHING_INSTALLED, *sorted(wanted)])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+LAZY = [file.parent for file in LIBRARY.rglob("__init__.py") if "first_use(" in file.read_text()]
+
+
+@pytest.mark.parametrize("folder", LAZY, ids=lambda folder: folder.name)
+def test_every_name_that_is_loaded_on_first_use_is_there(folder: Path) -> None:
+    package = importlib.import_module(".".join(folder.relative_to(LIBRARY.parent).parts))
+    assert [name for name in package.__all__ if getattr(package, name) is None] == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
@@ -35,6 +37,11 @@ def pictures(page: Page) -> list[str]:
     return [
         page.locator(name).evaluate("canvas => canvas.toDataURL()") for name in ("#left", "#right")
     ]
+
+
+def greys(picture: str) -> np.ndarray:
+    data = np.frombuffer(base64.b64decode(picture.partition(",")[2]), np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(float)
 
 
 def test_zoom_and_window_are_those_of_both_images(tmp_path, open_page):
@@ -81,6 +88,34 @@ def test_zoom_and_window_are_those_of_both_images(tmp_path, open_page):
         page.keyboard.press("w")
         changed()
         assert seen[-1] == seen[0]
+
+
+def test_two_fingers_zoom_as_the_wheel_does(server, study, open_page):
+    """Spread to twice their distance, what lies between them is twice as large, in both images."""
+    page = open_page(server.raters["Anna"], viewport=TABLETS[0], has_touch=True)
+    page.locator("#begin").tap()
+    shown(page, 1)
+    box = page.locator("#left").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = [greys(picture) for picture in pictures(page)]
+    touches = page.context.new_cdp_session(page)
+    for distance in range(40, 81, 4):
+        touches.send(
+            "Input.dispatchTouchEvent",
+            {
+                "type": "touchStart" if distance == 40 else "touchMove",
+                "touchPoints": [{"x": x - distance, "y": y}, {"x": x + distance, "y": y}],
+            },
+        )
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    pinched = [greys(picture) for picture in pictures(page)]
+    page.locator("#fit").tap()
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -300)  # a factor of two
+    page.mouse.move(5, 5)
+    for one, other, at_first in zip(pinched, map(greys, pictures(page)), before, strict=True):
+        assert np.abs(one - other).mean() < 2
+        assert np.abs(one - at_first).mean() > 10
 
 
 @pytest.mark.parametrize("size", [LAPTOP, *TABLETS], ids=lambda size: f"{size['width']} wide")

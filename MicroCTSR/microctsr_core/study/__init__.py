@@ -56,7 +56,7 @@ __getattr__, __dir__ = loaded_on_first_use(
         "Analysis": "analysis",
         "Case": "cases",
         "Links": "folder",
-        "RaterProgress": "progress_of",
+        "RaterProgress": "progress",
         "ReaderStudy": "folder",
         "RunningServer": "serving",
         "analyse": "analysis",

@@ -162,17 +162,21 @@ export class Viewer {
     if (before === undefined) return this.draw();
     const ratio = canvas.width / canvas.getBoundingClientRect().width;
     const [x, y] = [event.clientX - before.clientX, event.clientY - before.clientY];
-    const { wide, high } = this.layout(canvas);
+    const moved = () => {
+      const { wide, high } = this.layout(canvas);
+      return [-x * ratio / wide, -y * ratio / high];
+    };
     if (this.fingers.size === 2) {
       const [other] = [...this.fingers.values()].filter((f) => f.pointerId !== event.pointerId);
       const factor = distance(event, other) / Math.max(1, distance(before, other));
       this.fingers.set(event.pointerId, event);
-      this.moveBy(-x * ratio / wide / 2, -y * ratio / high / 2);
-      return this.zoomBy(factor, this.point(canvas, other));
+      // What was in the middle between the two stays there, and the middle moves half as far.
+      this.zoomBy(factor, this.point(canvas, middle(before, other)));
+      return this.moveBy(...moved().map((part) => part / 2));
     }
     this.fingers.set(event.pointerId, event);
     if (event.buttons & 2) return this.setWindow(this.brightness - y / 300, this.contrast + x / 300);
-    return this.moveBy(-x * ratio / wide, -y * ratio / high);
+    return this.moveBy(...moved());
   }
 }
 
@@ -202,4 +206,5 @@ function drawMark(context, x, y, ratio) {
 }
 
 const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
+const middle = (a, b) => ({ clientX: (a.clientX + b.clientX) / 2, clientY: (a.clientY + b.clientY) / 2 });
 const distance = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
