@@ -90,7 +90,7 @@ def test_zoom_and_window_are_those_of_both_images(tmp_path, open_page):
         assert seen[-1] == seen[0]
 
 
-def test_two_fingers_zoom_as_the_wheel_does(server, study, open_page):
+def test_two_fingers_zoom_as_the_wheel_does(server, open_page):
     """Spread to twice their distance, what lies between them is twice as large, in both images."""
     page = open_page(server.raters["Anna"], viewport=TABLETS[0], has_touch=True)
     page.locator("#begin").tap()
