@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The name of the stamp changes with what is to be installed, whatever the files' dates say.
 STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help demo test lint quality bench ablation pictures model clean
+.PHONY: help demo test coverage lint quality bench ablation pictures model clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do
@@ -17,6 +17,15 @@ demo: $(STAMP) ## Super-resolve the bundled CT of an ear into output/demo
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest
+
+coverage: $(STAMP) ## Run the tests and report the lines and branches that they reach
+	rm -rf output/coverage
+	mkdir -p output/coverage
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --directory output/coverage/html
+	$(BIN)/coverage report --fail-under 92 --include 'MicroCTSR/microctsr_core/*'
+	$(BIN)/coverage report --fail-under 85 --omit 'MicroCTSR/microctsr_core/*'
 
 lint: $(STAMP) ## Check style, formatting, types and CMake's lists of files
 	$(BIN)/ruff check .
