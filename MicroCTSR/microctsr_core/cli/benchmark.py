@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +14,7 @@ from .progress import progress_on_stderr
 
 @well_behaved
 def benchmark(
-    json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")
-    ] = None,
+    json_path: options.JsonFile = None,
     edge: Annotated[
         int, typer.Option("--slice", min=256, metavar="N", help="Edge of the output slice, pixels.")
     ] = 1024,
@@ -26,9 +23,7 @@ def benchmark(
     ] = 16,
     device: options.Device = "auto",
     memory: Annotated[bool, typer.Option(help="Measure the growth of peak memory too.")] = True,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE.", show_default=False)
-    ] = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Time one slice beside the paper's pipeline, in the same run and on the same weights."""
     from ..io.atomic import atomic_path, check_output

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import MicroCTSRError
+from . import options
 from .conduct import well_behaved
 from .options import Device
 from .progress import progress_on_stderr
@@ -31,9 +32,7 @@ def compare(
         ),
     ] = None,
     device: Device = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace HTML.", show_default=False)
-    ] = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Compare methods on the same cases: table with statistics, figures, and every value.
 

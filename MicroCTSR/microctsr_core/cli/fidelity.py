@@ -48,12 +48,8 @@ def fidelity(
     spacing: Annotated[
         str | None, typer.Option(metavar="z,y,x", help="Voxel size in mm, for TIFF.")
     ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE.", show_default=False)
-    ] = False,
+    json_path: options.JsonFile = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Compare a result with the truth, and its uncertainty with the errors that were made."""
     size = options.read_spacing(spacing)

@@ -38,12 +38,8 @@ def m_hum(
         Literal["I1", "I2", "I3"], typer.Option(help="Which of OpenCV's Hu distances.")
     ] = "I1",
     spacing: options.Spacing = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all slices' values.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE.", show_default=False)
-    ] = False,
+    json_path: options.JsonFile = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Compare slices with a reference set of other ears by m-HuM; lower is more alike."""
     from ..io.atomic import atomic_path, check_output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -29,6 +30,12 @@ Seed = Annotated[
 
 Spacing = Annotated[
     str | None, typer.Option("--spacing", metavar="z,y,x", help="Voxel size in mm, for TIFF input.")
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures for programs.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace outputs that exist.", show_default=False)
 ]
 
 

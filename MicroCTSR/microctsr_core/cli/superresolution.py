@@ -78,9 +78,7 @@ def superresolve(
     tile: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Tile edge in pixels; changes no value.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that exist.", show_default=False)
-    ] = False,
+    overwrite: options.Overwrite = False,
     compress: Annotated[
         bool,
         typer.Option(help="Write smaller files; without, .nrrd files are written slab by slab."),

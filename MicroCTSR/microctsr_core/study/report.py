@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..evaluation.comparison.spreadsheet import csv_text, number_text
 from ..evaluation.comparison.statistics import p_text
 from ..evaluation.comparison.theme import drawn
 from ..io.atomic import atomic_path
 from .analysis import Analysis, Comparison
 from .figure import draw_stars, method_colours
-
-if TYPE_CHECKING:
-    pass
 
 _NOTICE = "synthetic, not for diagnosis"
 _MINUS = "\N{MINUS SIGN}"
@@ -46,9 +42,9 @@ def write_analysis(analysis: Analysis, folder: str | os.PathLike[str]) -> list[P
     svg = drawn(figure, "svg")
     files = {
         "ratings.csv": _ratings_csv(analysis).encode(),
-        "summary.csv": _csv(_summary_lines(analysis)).encode(),
-        "comparisons.csv": _csv(_comparison_lines(analysis)).encode(),
-        "agreement.csv": _csv(_agreement_lines(analysis)).encode(),
+        "summary.csv": csv_text(_summary_lines(analysis)).encode(),
+        "comparisons.csv": csv_text(_comparison_lines(analysis)).encode(),
+        "agreement.csv": csv_text(_agreement_lines(analysis)).encode(),
         "stars.png": drawn(figure, "png"),
         "stars.svg": svg,
         "report.html": _rendered("report.html", analysis, svg).encode(),
@@ -140,7 +136,7 @@ def _agreement(analysis: Analysis) -> dict[str, Any]:
 def _ratings_csv(analysis: Analysis) -> str:
     heading = ["rater", "position", "case", "slice", "method", "showing", *analysis.criteria,
                "remark", "revision", "given_at"]  # fmt: skip
-    return _csv(
+    return csv_text(
         [
             heading,
             *(
@@ -157,7 +153,7 @@ def _summary_lines(analysis: Analysis) -> Iterable[Iterable[Any]]:
     yield ("criterion", "method", "ratings", "mean", "sd", "median", "quartile_1", "quartile_3")
     for s in analysis.summaries:
         numbers = (s.mean, s.sd, s.median, s.quartile_1, s.quartile_3)
-        yield (s.criterion, s.method, s.count, *(_number(value) for value in numbers))
+        yield (s.criterion, s.method, s.count, *(number_text(value) for value in numbers))
 
 
 def _comparison_lines(analysis: Analysis) -> Iterable[Iterable[Any]]:
@@ -168,8 +164,8 @@ def _comparison_lines(analysis: Analysis) -> Iterable[Iterable[Any]]:
         test = c.signed_rank
         numbers = (test.difference, test.p, c.signed_rank_p_holm, test.effect)
         yield (
-            *(c.criterion, c.method, c.rival, _number(c.rank_sum_p), _number(c.delta)),
-            *(test.pairs, test.better, test.worse, *(_number(value) for value in numbers)),
+            *(c.criterion, c.method, c.rival, number_text(c.rank_sum_p), number_text(c.delta)),
+            *(test.pairs, test.better, test.worse, *(number_text(value) for value in numbers)),
         )
 
 
@@ -177,9 +173,9 @@ def _agreement_lines(analysis: Analysis) -> Iterable[Iterable[Any]]:
     yield ("kind", "rater", "criterion", "pairs", "krippendorff_alpha", "same", "within_one",
            "mean_change")  # fmt: skip
     for b in analysis.between:
-        yield ("between", "", b.criterion, b.pairs, _number(b.alpha), "", "", "")
+        yield ("between", "", b.criterion, b.pairs, number_text(b.alpha), "", "", "")
     for w in analysis.within:
-        shares = (_number(value) for value in (w.alpha, w.same, w.within_one, w.mean_change))
+        shares = (number_text(value) for value in (w.alpha, w.same, w.within_one, w.mean_change))
         yield ("within", w.rater, w.criterion, w.pairs, *shares)
 
 
@@ -193,13 +189,3 @@ def _signed(value: float) -> str:
 
 def _alpha_text(alpha: float | None) -> str:
     return "" if alpha is None else f"α = {_signed(alpha)}"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or not math.isfinite(value) else f"{value:.8g}"
-
-
-def _csv(lines: Iterable[Iterable[Any]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(lines)
-    return file.getvalue()

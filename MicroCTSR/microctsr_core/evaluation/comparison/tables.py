@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import numpy as np
 from .catalogue import MEASURES, Measure
 from .results import Results
 from .shown import TRUTH
+from .spreadsheet import csv_text, number_text
 from .statistics import p_text
 
 
@@ -84,8 +83,8 @@ def per_case_csv(results: Results) -> str:
         for name in (*results.methods, TRUTH):
             if name in results.values:
                 row = (results.of(name, key)[n] for key in keys)
-                lines.append((case.name, name, *(_number(value) for value in row)))
-    return _csv(lines)
+                lines.append((case.name, name, *(number_text(value) for value in row)))
+    return csv_text(lines)
 
 
 def summary_csv(results: Results) -> str:
@@ -106,15 +105,15 @@ def summary_csv(results: Results) -> str:
             quartiles = np.percentile(values, (50, 25, 75))
             sd = values.std(ddof=1) if values.size > 1 else float("nan")
             line = [key, measure.unit, measure.best, name, values.size]
-            line += [_number(value) for value in (values.mean(), sd, *quartiles)]
+            line += [number_text(value) for value in (values.mean(), sd, *quartiles)]
             if name in compared:
                 each = compared[name]
                 line += [against, each.pairs, each.better, each.worse]
                 line += [
-                    _number(v) for v in (each.difference, each.p, corrected[name], each.effect)
+                    number_text(v) for v in (each.difference, each.p, corrected[name], each.effect)
                 ]
             lines.append(line + [""] * (len(heading) - len(line)))
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def markdown(results: Results) -> str:
@@ -153,14 +152,3 @@ def _row(results: Results, measure: Measure) -> Row:
 
 def _shown(measure: Measure, value: float) -> str:
     return measure.shown(value) if math.isfinite(value) else ""
-
-
-def _number(value: float | None) -> str:
-    """Enough digits to compute with; empty where nothing is known."""
-    return "" if value is None or not math.isfinite(value) else f"{value:.8g}"
-
-
-def _csv(lines: Iterable[Iterable[Any]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(lines)
-    return file.getvalue()
