@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ..errors import MicroCTSRError, ReadError
 from .folder import Links, ReaderStudy
+from .order import Trial
 from .progress import progress_of
 from .protocol import STARS
 from .ratings import ConflictError, Rating, StudyClosedError
@@ -58,66 +59,69 @@ def make_app(
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=hosts)
-    ratings, criteria, instructions = study.ratings, study.criteria, study.instructions
-    names = [criterion.name for criterion in criteria]
+    raters, owner = _RatersPages(study, links), _OwnersPages(study, links, network_base)
+    app.get("/rate/{secret}/")(raters.page)
+    app.get("/rate/{secret}/page/{name}")(raters.part)
+    app.get("/rate/{secret}/state")(raters.state)
+    app.get("/rate/{secret}/image/{trial}/{side}")(raters.image)
+    app.post("/rate/{secret}/trial/{trial}")(raters.rate)
+    app.get("/owner/{secret}/")(owner.page)
+    app.get("/owner/{secret}/page/{name}")(owner.part)
+    app.get("/owner/{secret}/progress")(owner.progress)
+    app.post("/owner/{secret}/close")(owner.close)
+    app.get("/owner/{secret}/report")(owner.report)
+    app.exception_handler(StarletteHTTPException)(_refused)
+    app.exception_handler(RequestValidationError)(_not_understood)
+    app.exception_handler(StudyClosedError)(_closed)
+    app.exception_handler(MicroCTSRError)(_not_stored)
+    return app
 
-    def rater_of(secret: str) -> int:
-        rater = matching(secret, links.raters)
-        if rater is None:
-            raise HTTPException(404)
-        return rater
 
-    def check_owner(secret: str) -> None:
-        if matching(secret, [links.owner]) is None:
-            raise HTTPException(404)
+class _RatersPages:
+    """What a rater's secret opens: instructions, images, and giving stars."""
 
-    def check_trial(rater: int, trial: int) -> None:
-        if trial not in range(len(study.raters[rater].order)):
-            raise HTTPException(404)
+    def __init__(self, study: ReaderStudy, links: Links) -> None:
+        self.study, self.links, self.ratings = study, links, study.ratings
+        # Read once: texts that are edited while raters rate would not be the same for all.
+        self.criteria, self.instructions = study.criteria, study.instructions
 
-    @app.get("/rate/{secret}/")
-    def rating_page(secret: str) -> Response:
-        rater_of(secret)
+    def page(self, secret: str) -> Response:
+        self._rater(secret)
         return _page("rate.html")
 
-    @app.get("/rate/{secret}/page/{name}")
-    def part_of_rating_page(secret: str, name: str) -> Response:
-        rater_of(secret)
+    def part(self, secret: str, name: str) -> Response:
+        self._rater(secret)
         return _page(name, _OF_RATERS)
 
-    @app.get("/rate/{secret}/state")
-    def state(secret: str) -> dict[str, Any]:
-        """All that the rater's page needs, and nothing that tells what is shown."""
-        number = rater_of(secret)
-        rater, said = study.raters[number], ratings.last(number)
+    def state(self, secret: str) -> dict[str, Any]:
+        """All that the page needs, and nothing that tells what is shown."""
+        number = self._rater(secret)
+        rater, said = self.study.raters[number], self.ratings.last(number)
         return {
-            "study": study.id,
-            "title": study.title,
+            "study": self.study.id,
+            "title": self.study.title,
             "rater": rater.name,
-            "instructions": instructions,
+            "instructions": self.instructions,
             "criteria": [
                 {"name": criterion.name, "explanation": criterion.explanation}
-                for criterion in criteria
+                for criterion in self.criteria
             ],
             "most": STARS,
-            "window": study.window_hu,
-            "closed": ratings.closed_at() is not None,
+            "window": self.study.window_hu,
+            "closed": self.ratings.closed_at() is not None,
             "trials": [
                 {
-                    "width": study.slices[trial.slice].width,
-                    "height": study.slices[trial.slice].height,
-                    "pixel_mm": study.slices[trial.slice].pixel_mm,
-                    **_said(said.get(place), len(names)),
+                    "width": self.study.slices[trial.slice].width,
+                    "height": self.study.slices[trial.slice].height,
+                    "pixel_mm": self.study.slices[trial.slice].pixel_mm,
+                    **self._said(said.get(place)),
                 }
                 for place, trial in enumerate(rater.order)
             ],
         }
 
-    @app.get("/rate/{secret}/image/{trial}/{side}")
-    def image(secret: str, trial: int, side: Literal["left", "right"]) -> Response:
-        rater = rater_of(secret)
-        check_trial(rater, trial)
-        path = study.image(study.raters[rater].order[trial], side)
+    def image(self, secret: str, trial: int, side: Literal["left", "right"]) -> Response:
+        path = self.study.image(self._trial(self._rater(secret), trial), side)
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -126,106 +130,118 @@ def make_app(
         caching = {"cache-control": "private, max-age=86400"}
         return Response(data, media_type="image/png", headers=caching)
 
-    @app.post("/rate/{secret}/trial/{trial}")
-    def rate(secret: str, trial: int, given: Given) -> Response:
-        rater = rater_of(secret)
-        check_trial(rater, trial)
-        if len(given.stars) != len(names):
+    def rate(self, secret: str, trial: int, given: Given) -> Response:
+        rater = self._rater(secret)
+        shown = self.study.image(self._trial(rater, trial), "right").name
+        if len(given.stars) != len(self.criteria):
             raise HTTPException(422)
-        shown = study.image(study.raters[rater].order[trial], "right").name
         rating = Rating(tuple(given.stars), given.remark, given.revision, shown)
         try:
-            stored = ratings.store(rater, trial, rating)
+            stored = self.ratings.store(rater, trial, rating)
         except ConflictError as error:
-            now = _said(ratings.last(rater).get(trial), len(names))
+            now = self._said(self.ratings.last(rater).get(trial))
             return JSONResponse({"error": str(error), "trial": now}, 409)
-        return JSONResponse(_said(stored, len(names)))
+        return JSONResponse(self._said(stored))
 
-    @app.get("/owner/{secret}/")
-    def owner_page(secret: str) -> Response:
-        check_owner(secret)
+    def _rater(self, secret: str) -> int:
+        rater = matching(secret, self.links.raters)
+        if rater is None:
+            raise HTTPException(404)
+        return rater
+
+    def _trial(self, rater: int, trial: int) -> Trial:
+        order = self.study.raters[rater].order
+        if trial not in range(len(order)):
+            raise HTTPException(404)
+        return order[trial]
+
+    def _said(self, rating: Rating | None) -> dict[str, Any]:
+        if rating is None:
+            return {"stars": [None] * len(self.criteria), "remark": "", "revision": 0}
+        return {"stars": rating.stars, "remark": rating.remark, "revision": rating.revision}
+
+
+class _OwnersPages:
+    """What the owner's secret opens: progress, closing the study, and then what it found."""
+
+    def __init__(self, study: ReaderStudy, links: Links, network_base: str) -> None:
+        self.study, self.links, self.ratings = study, links, study.ratings
+        self.network_base = network_base
+
+    def page(self, secret: str) -> Response:
+        self._check(secret)
         return _page("owner.html")
 
-    @app.get("/owner/{secret}/page/{name}")
-    def part_of_owner_page(secret: str, name: str) -> Response:
-        check_owner(secret)
+    def part(self, secret: str, name: str) -> Response:
+        self._check(secret)
         return _page(name, _OF_OWNER)
 
-    @app.get("/owner/{secret}/progress")
-    def progress(secret: str, request: Request) -> dict[str, Any]:
-        check_owner(secret)
-        base = network_base or str(request.base_url).rstrip("/")
-        addresses = links.addresses(base, study)
+    def progress(self, secret: str, request: Request) -> dict[str, Any]:
+        self._check(secret)
+        base = self.network_base or str(request.base_url).rstrip("/")
+        addresses = self.links.addresses(base, self.study)
         return {
-            "title": study.title,
-            "closed_at": ratings.closed_at(),
-            "slices": len(study.slices),
-            "methods": len(study.methods),
+            "title": self.study.title,
+            "closed_at": self.ratings.closed_at(),
+            "slices": len(self.study.slices),
+            "methods": len(self.study.methods),
             "raters": [
                 {"name": r.name, "done": r.done, "trials": r.trials, "last": r.last}
                 | {"link": addresses[r.name]}
-                for r in progress_of(study)
+                for r in progress_of(self.study)
             ],
         }
 
-    @app.post("/owner/{secret}/close")
-    def close(secret: str) -> dict[str, Any]:
-        check_owner(secret)
-        ratings.close()
-        return {"closed_at": ratings.closed_at()}
+    def close(self, secret: str) -> dict[str, Any]:
+        self._check(secret)
+        self.ratings.close()
+        return {"closed_at": self.ratings.closed_at()}
 
-    @app.get("/owner/{secret}/report")
-    def report(secret: str) -> Response:
-        """What the study found, once it is closed."""
-        check_owner(secret)
-        if ratings.closed_at() is None:
+    def report(self, secret: str) -> Response:
+        self._check(secret)
+        if self.ratings.closed_at() is None:
             return JSONResponse({"error": "The study is still open."}, 409)
         from .analysis import analyse
         from .report import report_html
 
         try:
-            text = report_html(analyse(study.folder))
+            text = report_html(analyse(self.study.folder))
         except MicroCTSRError as error:
             return JSONResponse({"error": str(error)}, 409)
         policy = {"content-security-policy": _STATIC_POLICY}
         return Response(text, media_type="text/html; charset=utf-8", headers=policy)
 
-    @app.exception_handler(StarletteHTTPException)
-    def refused(request: Request, error: StarletteHTTPException) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
-            return _message(error.status_code)
-        return JSONResponse(
-            {"error": _REASONS.get(error.status_code, _REASONS[404])}, error.status_code
-        )
+    def _check(self, secret: str) -> None:
+        if matching(secret, [self.links.owner]) is None:
+            raise HTTPException(404)
 
-    @app.exception_handler(RequestValidationError)
-    def not_understood(_: Request, error: RequestValidationError) -> Response:
-        del error  # it holds what was sent
-        return JSONResponse({"error": "That is no rating."}, 422)
 
-    @app.exception_handler(StudyClosedError)
-    def closed(_: Request, error: StudyClosedError) -> Response:
-        return JSONResponse({"error": str(error)}, 410)
+def _refused(request: Request, error: StarletteHTTPException) -> Response:
+    if "text/html" in request.headers.get("accept", ""):
+        return _message(error.status_code)
+    reason = _REASONS.get(error.status_code, _REASONS[404])
+    return JSONResponse({"error": reason}, error.status_code)
 
-    @app.exception_handler(MicroCTSRError)
-    def not_stored(_: Request, error: MicroCTSRError) -> Response:
-        # The sentence names files; it is for the owner, who reads it where the server was started.
-        _LOG.error(str(error))
-        return JSONResponse({"error": "The study cannot be reached at the moment."}, 503)
 
-    return app
+def _not_understood(_: Request, error: RequestValidationError) -> Response:
+    del error  # it holds what was sent
+    return JSONResponse({"error": _REASONS[422]}, 422)
+
+
+def _closed(_: Request, error: StudyClosedError) -> Response:
+    return JSONResponse({"error": str(error)}, 410)
+
+
+def _not_stored(_: Request, error: MicroCTSRError) -> Response:
+    # The sentence names files; it is for the owner, who reads it where the server was started.
+    _LOG.error(str(error))
+    return JSONResponse({"error": "The study cannot be reached at the moment."}, 503)
 
 
 _REASONS = {
     404: "There is nothing here. Please open the link that you were sent, whole.",
     422: "That is no rating.",
 }
-
-
-def _said(rating: Rating | None, criteria: int) -> dict[str, Any]:
-    if rating is None:
-        return {"stars": [None] * criteria, "remark": "", "revision": 0}
-    return {"stars": rating.stars, "remark": rating.remark, "revision": rating.revision}
 
 
 def _page(name: str, among: Iterable[str] | None = None) -> Response:
