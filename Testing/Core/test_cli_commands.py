@@ -175,3 +175,13 @@ def test_python_dash_m_is_the_command():
         check=True,
     )
     assert finished.stdout.startswith("microctsr ")
+
+
+def test_files_that_may_not_be_read_are_left_to_those_who_say_what_to_do():
+    paths = [
+        (words, parameter.name)
+        for words, command in every_command().items()
+        for parameter in command.params
+        if getattr(parameter.type, "readable", False)
+    ]
+    assert paths == []
