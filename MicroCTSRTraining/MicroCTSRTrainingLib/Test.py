@@ -82,7 +82,7 @@ class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
         child.finished.connect(codes.append)
         child.start()
         waitUntil(lambda: codes)
-        self.assertEqual(codes, [0], (self.folder / "log.txt").read_text())
+        self.assertEqual(codes, [0], (self.folder / "log.txt").read_text(encoding="utf-8"))
 
     def check(self, widget):
         self.delayDisplay("Check the folders")

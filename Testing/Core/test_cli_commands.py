@@ -175,3 +175,21 @@ def test_python_dash_m_is_the_command():
         check=True,
     )
     assert finished.stdout.startswith("microctsr ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("superresolve", "{}", "sr.nrrd"),
+        ("evaluate", "fidelity", "--generated", "{}", "--truth", "{}"),
+        ("evaluate", "compare", "--study", "{}", "--report", "report.html"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_may_not_be_read_is_told_by_who_says_what_to_do(words, tmp_path, monkeypatch):
+    """Typer asks the system first, which tells root nothing, and would call it bad usage."""
+    path = tmp_path / "scan.nrrd"
+    path.write_text("no scan")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    assert_one_line_error(run(*(word.format(path) for word in words)), str(path))

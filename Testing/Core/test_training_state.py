@@ -170,6 +170,5 @@ def test_a_state_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypat
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    monkeypatch.setattr(states.time, "sleep", lambda _seconds: None)
     with recorded(tmp_path, BEGUN) as record:
         record.at(1, "Training")

@@ -18,7 +18,7 @@ def run_tests_without(library: str, tmp_path, **environment):
         "import sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'PySide6.QtWidgets':\n"
+        "        if name.startswith('PySide6.Qt'):\n"
         f"            raise ImportError('{library}: cannot open shared object file')\n"
         "sys.meta_path.insert(0, Refuse())\n"
     )

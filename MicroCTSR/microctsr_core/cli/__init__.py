@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -133,6 +135,9 @@ def microctsr(
 def main() -> None:
     """Entry point of the ``microctsr`` command and of ``python -m microctsr_core``."""
     end_politely_when_terminated()
+    # A file that the output goes to may be unable to hold a name, as on Windows by default.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Threads that wait for each other sleep. By default they spin, which takes the cores from
     # Slicer or from another run beside this one; PyTorch reads this as it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -68,6 +68,9 @@ def well_behaved(command: Callable[..., None]) -> Callable[..., None]:
     # Typer reads a command's options from its signature; annotations are resolved here, where
     # the command's own module is known.
     hints = get_type_hints(command, include_extras=True)
+    for hint in hints.values():
+        for option in getattr(hint, "__metadata__", ()):
+            option.readable = False  # the readers say better what is wrong with a file
     parameters = [
         parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
         for name, parameter in inspect.signature(command).parameters.items()

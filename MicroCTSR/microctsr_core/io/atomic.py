@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import WriteError
+
+# What Windows calls "access denied" and "sharing violation".
+_IN_USE = (5, 32)
+_TRIES, _SECONDS_BETWEEN_TRIES = 20, 0.05
 
 _unfinished: set[Path] = set()
 
@@ -39,13 +44,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         yield temporary
-        temporary.replace(path)
+        _put(temporary, path)
     except OSError as error:
         raise WriteError(_os_reason(path, error)) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         _unfinished.discard(temporary)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Let a finished file take its place.
+
+    Windows refuses that while another program reads the file that is replaced, such as Slicer the
+    history of a run, or a scanner for viruses; it is over in a moment.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            temporary.replace(path)
+            return
+        except OSError as error:  # noqa: PERF203 - the loop is about it
+            if getattr(error, "winerror", None) not in _IN_USE:
+                raise
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+    temporary.replace(path)
 
 
 def discard_unfinished() -> None:

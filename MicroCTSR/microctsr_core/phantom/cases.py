@@ -269,7 +269,8 @@ def _write(job: tuple[dict[str, Any], Path]) -> Path:
     for name, volume in case.volumes().items():
         if options["domain"] in ("both", name):
             write_volume(_compact(name, volume), folder / f"{name}.nrrd")
-    (folder / "case.json").write_text(json.dumps(case.description, indent=2) + "\n")
+    text = json.dumps(case.description, indent=2) + "\n"
+    (folder / "case.json").write_text(text, encoding="utf-8")
     return folder
 
 

@@ -57,7 +57,8 @@ def make_app(
         network_base: address that raters' links begin with on the owner's page; by default the one
             by which the owner calls it.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirection would name the secret once more, and behind a proxy that adds HTTPS without it.
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(Guard, hosts=hosts)
     raters, owner = _RatersPages(study, links), _OwnersPages(study, links, network_base)
     app.get("/rate/{secret}/")(raters.page)

@@ -168,11 +168,7 @@ class Record:
         self._state = replace(
             self._state, state=state, message=message, step=step, seconds_left=None
         )
-        # On Windows a reader may be in the way for a moment.
-        for _ in range(20):
-            if self._write():
-                break
-            time.sleep(0.05)
+        self._write()
         with suppress(OSError):
             (self._output / REQUEST).unlink(missing_ok=True)
 
@@ -188,15 +184,11 @@ class Record:
         if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._write()
 
-    def _write(self) -> bool:
-        """Whether the state was written; it is never worth a run."""
+    def _write(self) -> None:
+        """Write the state; it is never worth a run."""
         self._written = time.monotonic()
-        try:
-            with atomic_path(self._output / STATE) as part:
-                part.write_text(json.dumps(asdict(self._state), indent=1) + "\n", encoding="utf-8")
-        except WriteError:
-            return False
-        return True
+        with suppress(WriteError), atomic_path(self._output / STATE) as part:
+            part.write_text(json.dumps(asdict(self._state), indent=1) + "\n", encoding="utf-8")
 
     def _forget_earlier_request(self) -> None:
         """Remove what was asked of another process; what was asked of this one stays."""

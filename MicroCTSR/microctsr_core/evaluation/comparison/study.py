@@ -111,7 +111,9 @@ class Study:
     """A study, of which every file is known to be there.
 
     Args:
-        path: of the YAML file; `text` is what it holds.
+        path: of the YAML file.
+        text: what the file holds, for reports; of cases with names of their own without the paths
+            of their scans, which may name a patient.
         methods: in the order of the table.
         against: name of the method that the others are compared with.
         references: micro-CT for m-HuM; ``None`` for the truth of the other cases.
@@ -178,7 +180,7 @@ def load_study(path: str | os.PathLike[str], measured: bool = True) -> Study:
             raise MicroCTSRError(f"{path}: figure.cases names {name!r}, which is no case of it.")
     return Study(
         path=path,
-        text=path.read_text(encoding="utf-8"),
+        text=_text(path, entries.cases),
         title=entries.title,
         methods=methods,
         against=against,
@@ -191,6 +193,16 @@ def load_study(path: str | os.PathLike[str], measured: bool = True) -> Study:
         seed=entries.seed,
         figure=entries.figure,
     )
+
+
+def _text(path: Path, cases: Any) -> str:
+    if isinstance(cases, str):
+        return path.read_text(encoding="utf-8")
+    import yaml
+
+    told = [{key: case[key] for key in case if key not in ("low", "truth")} for case in cases]
+    entries = {**read_yaml(path), "cases": told}
+    return yaml.safe_dump(entries, allow_unicode=True, sort_keys=False)
 
 
 def _method(name: str, entry: Any, path: Path, folder: Path) -> Method:
