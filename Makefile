@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The name of the stamp changes with what is to be installed, whatever the files' dates say.
 STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help demo test coverage lint quality bench ablation pictures model clean
+.PHONY: help demo test coverage lint docs quality bench ablation pictures model clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do
@@ -33,6 +33,9 @@ lint: $(STAMP) ## Check style, formatting, types and CMake's lists of files
 	$(BIN)/mypy
 	$(BIN)/python Testing/CMake/check_extension_files.py
 
+docs: $(STAMP) ## Build the documentation's site into output/site; every warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 quality: $(STAMP) ## Print the bundled model's quality on held-out phantoms
 	$(BIN)/python Testing/Benchmarks/phantom_quality.py
 
@@ -46,6 +49,8 @@ ablation: $(STAMP) ## Train the method with each of its parts off (hours; after 
 pictures: $(STAMP) ## Draw the pictures of the documentation again
 	$(BIN)/python Docs/make_icons.py
 	$(BIN)/python Docs/make_pictures.py
+	$(BIN)/python Docs/make_limits_pictures.py
+	$(BIN)/python Docs/make_slider.py
 	$(BIN)/python Docs/make_slicer_pictures.py
 	$(BIN)/python Docs/make_study_pictures.py
 	$(BIN)/python Docs/make_training_pictures.py

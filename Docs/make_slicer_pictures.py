@@ -12,13 +12,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = REPOSITORY / "Docs" / "pictures"
 THUMBNAIL = REPOSITORY / "MicroCTSR" / "Resources" / "Icons" / "MicroCTSRTemporalBone.png"
-SIZE = (1360, 860)
+SIZE = (1240, 800)
 WAIT_S = 1200
-ONE_UP_RED, CONVENTIONAL = 6, 2
+FOUR_UP, ONE_UP_RED, CONVENTIONAL = 3, 6, 2  # layouts
+UNCERTAINTY, CONSISTENCY, NO_OVERLAY = 0, 1, 2  # entries of the overlay selector
 
 sys.path.insert(0, str(REPOSITORY / "Testing" / "Slicer"))
 
@@ -41,14 +43,16 @@ def main() -> None:
 
     def save(name: str, scroll: float = 0.0) -> None:
         host.pump(0.5)
-        pictures.save(
-            pictures.window("MicroCTSR", size=SIZE, scroll=scroll), PICTURES / f"slicer-{name}.png"
-        )
+        write(pictures.window("MicroCTSR", size=SIZE, scroll=scroll), f"slicer-{name}.png")
 
     def show_only(*sections: str) -> None:
         for name in ("input", "model", "quality", "output", "log", "result", "segmentation"):
             getattr(panel.ui, f"{name}Section").collapsed = name not in sections
 
+    def finish() -> None:
+        host.pump(until=lambda: panel.logic.queue.current is None, timeout=WAIT_S)
+
+    # 1. Load a CT.
     ct = slicer.util.loadVolume(str(sample_volume_path()))
     ct.SetName("TemporalBone")
     ct.GetDisplayNode().AutoWindowLevelOff()
@@ -57,7 +61,9 @@ def main() -> None:
     slicer.util.setSliceViewerLayers(background=ct)
     manager.resetSliceViews()
     pictures.save(thumbnail(slicer.util.arrayFromVolume(ct)[COCHLEA_BOX[0][0] + 3]), THUMBNAIL)
+    save("loaded")
 
+    # 2. Put a box around the ear.
     regions = sys.modules["MicroCTSRLib.Regions"]
     panel.ui.fitToViewButton.click()
     roi = panel.parameters.region
@@ -69,16 +75,40 @@ def main() -> None:
     show_only("input", "model")
     save("panel")
 
-    roi.SetDisplayVisibility(False)
-    panel.ui.applyButton.click()
-    host.pump(until=lambda: panel.logic.queue.current is None, timeout=WAIT_S)
-    nodes = panel.result.nodes()
+    # 3. Read the card: here of a CT that says its voxels were twice as large.
+    ct.SetSpacing(*(2 * mm for mm in ct.GetSpacing()))
+    host.pump(0.5)
+    write(pictures.panel("MicroCTSR"), "slicer-warning.png")
+    ct.SetSpacing(*(mm / 2 for mm in ct.GetSpacing()))
+    host.pump(0.5)
+
+    # 4. Preview, then super-resolve.
     layout = manager.layoutLogic().GetLayoutNode()
+    roi.SetDisplayVisibility(False)
+    layout.SetViewArrangement(ONE_UP_RED)
+    look_at(ct, COCHLEA_BOX[0][0] + COCHLEA_SLICES[0], "Red")
+    panel.ui.previewButton.click()
+    finish()
+    save("preview", scroll=1.0)
+    layout.SetViewArrangement(FOUR_UP)
+    roi.SetDisplayVisibility(True)
+    slicer.util.setSliceViewerLayers(background=ct, foreground=None)
+    panel.ui.applyButton.click()
+    host.pump(until=lambda: panel.ui.progressBar.value >= 30, timeout=WAIT_S)
+    save("running", scroll=1.0)
+    finish()
+
+    # 5. Read the result.
+    roi.SetDisplayVisibility(False)
+    nodes = panel.result.nodes()
     layout.SetViewArrangement(ONE_UP_RED)
     panel.ui.showButton.click()
     look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
     show_only("result")
     save("overlay", scroll=1.0)
+    panel.ui.overlaySelector.currentIndex = CONSISTENCY
+    save("consistency", scroll=1.0)
+    panel.ui.overlaySelector.currentIndex = UNCERTAINTY
 
     panel.ui.compareButton.click()
     host.pump(0.2)
@@ -87,10 +117,11 @@ def main() -> None:
     save("compare", scroll=1.0)
     panel.ui.compareButton.click()
 
+    # 6. From uncertainty to segments.
     layout.SetViewArrangement(ONE_UP_RED)
     manager.resetSliceViews()
     look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
-    panel.ui.overlaySelector.currentIndex = 2
+    panel.ui.overlaySelector.currentIndex = NO_OVERLAY
     show_only("segmentation")
     panel.ui.createSeedsButton.click()
     save("seeds", scroll=1.0)
@@ -101,6 +132,13 @@ def main() -> None:
     look_at(nodes.mean, COCHLEA_SLICES[0], "Red")
     show_in_space(slicer.util.getNode("TemporalBone SR grown"))
     save("grown", scroll=1.0)
+
+
+def write(pixels: np.ndarray, name: str) -> None:
+    """Write a PNG of 128 colours, which is half as large and looks the same."""
+    colours = Image.Quantize.MEDIANCUT
+    image = Image.fromarray(pixels).quantize(128, colours, kmeans=2, dither=Image.Dither.NONE)
+    image.save(PICTURES / name, optimize=True)
 
 
 def thumbnail(values: np.ndarray) -> np.ndarray:

@@ -155,4 +155,5 @@ class InputSection:
         self._message = ""
         if self._panel.parameters is not None:
             self.update()
+            self._panel.model.update()  # the card is checked against the voxel size
             self._panel.run.update()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from microctsr_core import Model, ModelError, WriteError, list_models, load_model
 from microctsr_core.card import find_package, load_card, read_card
@@ -179,3 +180,12 @@ def test_a_card_whose_scale_is_not_the_networks_is_refused() -> None:
 def test_every_entry_of_the_schema_for_scanners_and_limits_is_accepted(tmp_path: Path) -> None:
     card = make_card(scanner={"psf_sigma_mm": [0.18, 0.22], "noise_sd_hu": 0}, limits="Many.")
     assert Model(make_network(), card).save(tmp_path / "toy").card["limits"] == "Many."
+
+
+def test_the_recipe_of_the_bundled_model_says_what_its_card_says() -> None:
+    recipe = Path(__file__).resolve().parents[2] / "Resources" / "Recipes" / "ear.yaml"
+    told = yaml.safe_load(recipe.read_text(encoding="utf-8"))["card"]
+    card = read_card(find_package("ear"))
+    training = told.pop("training")
+    assert {key: card[key] for key in told} == told
+    assert {key: card["training"][key] for key in training} == training

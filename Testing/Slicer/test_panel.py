@@ -130,6 +130,15 @@ def test_the_card_s_warnings_stand_there_before_the_run(panel):
     assert not panel.ui.cardWarningLabel.visible
 
 
+def test_a_voxel_size_that_is_corrected_is_checked_against_the_card_again(ready):
+    assert not ready.ui.cardWarningLabel.visible
+    ct = ready.parameters.inputVolume
+    ct.SetSpacing(0.6, 0.6, 0.7)
+    assert "Voxels of 0.6 mm in the plane lie outside" in ready.ui.cardWarningLabel.text
+    ct.SetSpacing(0.3, 0.3, 0.7)
+    assert not ready.ui.cardWarningLabel.visible
+
+
 def test_the_card_in_short_says_what_for_and_its_limits(panel):
     text = panel.ui.cardLabel.text
     card = json.loads(

@@ -51,19 +51,18 @@ def hu_distances(
 ) -> NDArray[np.float64]:
     """Distance of every slice to every reference by their invariants: (slices, references).
 
-    Parameters
-    ----------
-    moments, references : (slices, 7) and (references, 7), of `hu_moments`.
-    distance : with m = sign(h) log10 |h| of the invariants h of a slice and n of a reference,
-        "I1" is the sum of |1/m − 1/n|, "I2" that of |m − n|, and "I3" the largest |m − n| / |m|,
-        over the invariants that are above NEGLIGIBLE in both: OpenCV's ``matchShapes``.
-
     Never NaN: two empty slices are alike (0); an empty one and another are infinitely apart. Where
     an invariant is exactly 1, so that m is 0, it is left out of "I1" and "I3", which divide by it.
 
-    Raises
-    ------
-    MicroCTSRError : `distance` is another.
+    Args:
+        moments, references: (slices, 7) and (references, 7), of `hu_moments`.
+        distance: with m = sign(h) log10 |h| of the invariants h of a slice and n of a reference,
+            "I1" is the sum of |1/m − 1/n|, "I2" that of |m − n|, and "I3" the largest
+            |m − n| / |m|, over the invariants that are above NEGLIGIBLE in both: OpenCV's
+            ``matchShapes``.
+
+    Raises:
+        MicroCTSRError: `distance` is another.
     """
     if distance not in get_args(Distance):
         raise MicroCTSRError(f'The Hu distance "{distance}" is unknown; choose I1, I2 or I3.')

@@ -83,25 +83,23 @@ def make_case(
     The ear, its place, both scanners and their noise do not depend on `domain`: a domain by itself
     shows what it shows in both.
 
-    Parameters
-    ----------
-    spacing_mm : voxel size of `low`, isotropic; drawn from SPACING_RANGE_MM when None. The high
-    grid is eight times finer.
-    shape : the field of view (k, j, i) in cubes of `spacing_mm`: the voxels of `low`, unless
-    `thick`.
-    region : what the view is centred on, a name of REGIONS.
-    turn_specimen : the micro-CT's grid lies at a random angle in the common frame, as real
-    specimens do.
-    scanner : the clinical scanner, such as an `UnseenScanner`; one as training draws them when
-    None. The ear, its place and its micro-CT do not depend on it.
-    domain : "low" makes `low` alone, of a coarser truth; "high" makes `high` and `truth` without
-    labels.
-    thick : `low` has slices 1.5 to 2.5 times as thick as its voxels are wide, as multidetector CT
-    has.
+    Args:
+        spacing_mm: voxel size of `low`, isotropic; drawn from SPACING_RANGE_MM when None. The high
+            grid is eight times finer.
+        shape: the field of view (k, j, i) in cubes of `spacing_mm`: the voxels of `low`, unless
+            `thick`.
+        region: what the view is centred on, a name of REGIONS.
+        turn_specimen: the micro-CT's grid lies at a random angle in the common frame, as real
+            specimens do.
+        scanner: the clinical scanner, such as an `UnseenScanner`; one as training draws them when
+            None. The ear, its place and its micro-CT do not depend on it.
+        domain: "low" makes `low` alone, of a coarser truth; "high" makes `high` and `truth`
+            without labels.
+        thick: `low` has slices 1.5 to 2.5 times as thick as its voxels are wide, as multidetector
+            CT has.
 
-    Raises
-    ------
-    MicroCTSRError : the voxel size, the region or, for thick slices, the shape cannot be.
+    Raises:
+        MicroCTSRError: the voxel size, the region or, for thick slices, the shape cannot be.
     """
     g = np.random.default_rng([seed, number])
     spacing = float(g.uniform(*SPACING_RANGE_MM)) if spacing_mm is None else float(spacing_mm)
