@@ -14,6 +14,7 @@ import tomllib
 
 import microctsr_core
 import microctsr_core.io
+import microctsr_core.study
 from command_line import command_environment
 from toy_models import make_model
 
@@ -27,6 +28,8 @@ LIGHT = (
     "microctsr_core.io.raw_nrrd",
     "microctsr_core.memory",
     "microctsr_core.sample",
+    "microctsr_core.study.case",
+    "microctsr_core.study.progress",
     "microctsr_core.training.state",
     "microctsr_core.trust",
     "microctsr_core.trust.card_check",
@@ -135,7 +138,7 @@ def test_slicer_is_asked_to_install_all_that_training_needs_and_nothing_twice() 
 
 
 def test_every_announced_name_is_there() -> None:
-    for package in (microctsr_core, microctsr_core.io):
+    for package in (microctsr_core, microctsr_core.io, microctsr_core.study):
         for name in package.__all__:
             assert getattr(package, name) is not None
             assert name in dir(package)

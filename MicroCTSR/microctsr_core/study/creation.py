@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import GeometryError, MicroCTSRError, ReadError, WriteError
 from ..preview.planes import View, interpolate_cubic
-from .cases import Case
+from .case import Case
 from .folder import (
     CRITERIA_FILE,
     IMAGES,
