@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,9 +49,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _unfinished.discard(temporary)
 
 
+@contextmanager
+def unfinished(path: Path) -> Iterator[None]:
+    """Let :func:`discard_unfinished` remove a file or folder as long as the block is open."""
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        _unfinished.discard(path)
+
+
 def discard_unfinished() -> None:
-    """Remove the temporary files of every block still open, before the process ends by force."""
+    """Remove what every block still open was making, before the process ends by force."""
     for temporary in list(_unfinished):
+        shutil.rmtree(temporary, ignore_errors=True)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
