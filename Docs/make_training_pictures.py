@@ -55,8 +55,8 @@ def main() -> None:
         shutil.rmtree(folder)
 
 
-def save(name: str, scroll: float = 0.0) -> None:
-    """Save a picture of the window."""
+def save(name: str, scroll: float = 0.0, few_colours: bool = False) -> None:
+    """Save a picture of the window, of 256 colours where that loses none that matters."""
     import host
     from host import pictures
 
@@ -64,7 +64,8 @@ def save(name: str, scroll: float = 0.0) -> None:
     window = pictures.window("MicroCTSRTraining", size=SIZE, panel_width=450, scroll=scroll)
     path = PICTURES / f"slicer-{name}.png"
     pictures.save(window, path)
-    Image.open(path).quantize(256).save(path, optimize=True)
+    if few_colours:
+        Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def open_tab(panel: Any, tab: int, closed: tuple[str, ...] = ()) -> None:
@@ -114,54 +115,63 @@ def draw_study(panel: Any, folder: Path) -> None:
     import slicer
 
     import host
-    from MicroCTSRLib import Nodes
+
+    def wait_for_task() -> None:
+        host.pump(until=lambda: panel.logic.queue.current is None, timeout=WAIT_S)
 
     qt.QDesktopServices.openUrl = lambda _url: True  # the report stays closed
     host.closeScene()
-    ui, parameters = panel.ui, panel.parameters
-    cases = made.cases(count=1, shape=(4, 40, 48), samples=2)
-    for number, case in enumerate(cases, start=1):
-        volumes = {"CT": case.scan} | dict(case.results)
-        for name, volume in volumes.items():
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
-            node.SetName(f"Ear {number} {name}")
-            Nodes.fillNode(node, volume)
-            node.CreateDefaultDisplayNodes()
-            node.GetDisplayNode().AutoWindowLevelOff()
-            node.GetDisplayNode().SetWindowLevelMinMax(-1000, 2400)
-    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    four = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+    slicer.app.layoutManager().layoutLogic().GetLayoutNode().SetViewArrangement(four)
     open_tab(panel, 2, closed=("rate", "analyseStudy"))
-    host.pump(0.2)
-    table, row = ui.studyVolumesTable, 0
-    for number in range(len(cases)):
-        for method in ("", *made.OPINIONS):
-            tick, scan, line = (table.cellWidget(row, column) for column in range(3))
-            if method:
-                tick.checked, line.text = True, method
-                scan.currentIndex = 1 + number * (1 + len(made.OPINIONS))
-            row += 1
-    parameters.readerStudyFolder = str(folder)
-    parameters.studyRaters, parameters.studyTitle = ", ".join(made.RATERS), "Sharper ears"
-    parameters.studySlices, parameters.studyPort = 4, 0
+    choose_volumes(panel, made.cases(count=1, shape=(4, 40, 48), samples=2)[0])
+    panel.parameters.readerStudyFolder = str(folder)
+    panel.parameters.studyRaters = ", ".join(made.RATERS)
+    panel.parameters.studyTitle, panel.parameters.studySlices = "Sharper ears", 4
     save("study-create")  # gives the views their size
-    save("study-create")
-    ui.createStudyButton.click()
-    host.pump(until=lambda: panel.logic.queue.current is None, timeout=WAIT_S)
+    save("study-create", few_colours=True)
+    panel.ui.createStudyButton.click()
+    wait_for_task()
 
-    open_tab(panel, 2, closed=("createStudy",))
-    ui.startServerButton.click()
+    # Tabs are as high as the highest, so that the others decide how far this one scrolls.
+    open_tab(panel, 2, closed=("createStudy", "folders", "train", "watch", "log", "evaluate"))
+    panel.parameters.studyPort = 0
+    panel.ui.startServerButton.click()
     host.pump(until=lambda: panel.logic.study.server.isServing, timeout=WAIT_S)
     study, chance = panel.logic.study.folder.study, np.random.default_rng(4)
     for rater in range(len(made.RATERS)):
         made.rate(study, rater, len(study.raters[rater].order), chance)
     panel.logic.study.folder.refresh()
     panel.logic.study.folder.close()
-    ui.analyseStudyButton.click()
-    host.pump(until=lambda: panel.logic.queue.current is None, timeout=WAIT_S)
+    panel.ui.analyseStudyButton.click()
+    wait_for_task()
     save("study")  # gives the views their size
     nodes = [slicer.util.getNode(f"{folder.name} {what}") for what in ("stars", "picture")]
     sys.modules["MicroCTSRTrainingLib.Layouts"].showStudy(*nodes)
-    save("study", scroll=1.0)
+    save("study", scroll=1.0, few_colours=True)
+
+
+def choose_volumes(panel: Any, case: Any) -> None:
+    """Put a scan and its results into the scene, and tick these."""
+    import slicer
+
+    import host
+    from MicroCTSRLib import Nodes
+
+    volumes = {"CT": case.scan} | dict(case.results)
+    for name, volume in volumes.items():
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+        node.SetName(f"Ear {name}")
+        Nodes.fillNode(node, volume)
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().AutoWindowLevelOff()
+        node.GetDisplayNode().SetWindowLevelMinMax(-1000, 2400)
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    host.pump(0.2)
+    for row, method in enumerate(case.results, start=1):
+        cells = (panel.ui.studyVolumesTable.cellWidget(row, column) for column in range(3))
+        tick, scan, line = cells
+        tick.checked, scan.currentIndex, line.text = True, 1, method
 
 
 def make_folders(folder: Path) -> tuple[Path, Path, Path]:
