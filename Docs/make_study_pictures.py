@@ -32,7 +32,6 @@ from microctsr_core.study.ratings import Rating
 
 PICTURES = Path(__file__).parent / "pictures"
 SEED, CASES, SLICES = 90_001, 2, 6
-BOX = ((1, 1 + SLICES), (0, 48), (0, 64))
 OURS = "MicroCTSR"
 # What the raters of the box plots are made to think of each method, on average, by criterion.
 OPINIONS = {"cubic": (2.1, 3.1), "sharpened": (2.8, 3.3), OURS: (4.9, 4.6)}
@@ -40,13 +39,17 @@ RATERS = ("Anna Keller", "Ben Osei", "Chloé Martin")
 LAPTOP, TABLET = {"width": 1280, "height": 800}, {"width": 834, "height": 1112}
 
 
-def cases() -> list[Case]:
+def cases(
+    count: int = CASES, shape: tuple[int, int, int] = (SLICES, 48, 64), samples: int = 5
+) -> list[Case]:
     """Phantoms by cubic interpolation, by unsharp masking, and by the bundled model."""
     found = []
-    for number in range(CASES):
-        scan = make_case(SEED, number, 0.15, shape=(SLICES + 2, 48, 64)).low
-        ours = superresolve(scan, load_model(), box=BOX, samples=5).mean
-        cubic = np.stack([interpolate_cubic(scan, ours, k) for k in range(SLICES)])
+    slices, rows, columns = shape
+    box = ((1, 1 + slices), (0, rows), (0, columns))
+    for number in range(count):
+        scan = make_case(SEED, number, 0.15, shape=(slices + 2, rows, columns)).low
+        ours = superresolve(scan, load_model(), box=box, samples=samples).mean
+        cubic = np.stack([interpolate_cubic(scan, ours, k) for k in range(slices)])
         sharp = cubic + 1.5 * (cubic - gaussian_filter(cubic, (0, 6, 6)))
         results = {"cubic": cubic, "sharpened": sharp, OURS: ours.array}
         found.append(

@@ -1,4 +1,4 @@
-"""MicroCTSRTraining: train a model of one's own on two unrelated folders, and measure results.
+"""MicroCTSRTraining: train a model on two unrelated folders, measure results, have them judged.
 
 A thin shell: what the module is, and the classes that Slicer looks for here.
 """
@@ -43,7 +43,8 @@ class MicroCTSRTraining(ScriptedLoadableModule):
             "Trains a model for the module MicroCTSR on a folder of clinical CT and an unrelated "
             "folder of micro-CT, and measures results. Choose both folders, click Check, choose a "
             "folder for the run, click Start. The run goes on when Slicer is closed; choose its "
-            "folder again to follow it. Results are synthetic and not for diagnosis."
+            "folder again to follow it. The tab Reader study lets experts judge results, blinded, "
+            "in their browsers. Results are synthetic and not for diagnosis."
         )
         parent.acknowledgementText = _(
             "The method is that of Li et al., ISBI 2021: a CycleGAN trained on unpaired clinical "

@@ -86,3 +86,9 @@ class Panel(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _onNodeRemoved(self, scene, _event):
         if not scene.IsBatchProcessing():
             self.update()
+
+
+def offer(button, reason, what):
+    """Enable a button whose tooltip tells what it does, or disable it and tell the reason."""
+    button.enabled = not reason
+    button.toolTip = reason or what

@@ -1,66 +1,39 @@
 """What the panel remembers with the scene: one field for each control."""
 
-from enum import Enum
 from typing import Annotated
 
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from .Choice import Choice
+
 PREVIEW_PASSES = 8
 PAPER_PASSES = 100
 
 
-class Quality(Enum):
-    STANDARD = "standard"
-    PREVIEW = "preview"
-    PAPER = "paper"
-    FIXED = "fixed"
-
-    def label(self):
-        return {
-            Quality.STANDARD: _("Standard: as many passes as needed"),
-            Quality.PREVIEW: _("Preview: {count} passes").format(count=PREVIEW_PASSES),
-            Quality.PAPER: _("Paper: {count} passes").format(count=PAPER_PASSES),
-            Quality.FIXED: _("Fixed number of passes"),
-        }[self]
+class Quality(Choice):
+    STANDARD = "standard", _("Standard: as many passes as needed")
+    PREVIEW = "preview", _("Preview: {count} passes").format(count=PREVIEW_PASSES)
+    PAPER = "paper", _("Paper: {count} passes").format(count=PAPER_PASSES)
+    FIXED = "fixed", _("Fixed number of passes")
 
 
-class ScaleMode(Enum):
-    IN_PLANE = "in-plane"
-    ISOTROPIC = "isotropic"
-
-    def label(self):
-        return {
-            ScaleMode.IN_PLANE: _("In the plane: keep the slices"),
-            ScaleMode.ISOTROPIC: _("Isotropic: make the voxels cubes"),
-        }[self]
+class ScaleMode(Choice):
+    IN_PLANE = "in-plane", _("In the plane: keep the slices")
+    ISOTROPIC = "isotropic", _("Isotropic: make the voxels cubes")
 
 
-class Device(Enum):
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-    def label(self):
-        return {
-            Device.AUTO: _("Automatic"),
-            Device.CPU: _("Processor (CPU)"),
-            Device.CUDA: _("Graphics card (CUDA)"),
-        }[self]
+class Device(Choice):
+    AUTO = "auto", _("Automatic")
+    CPU = "cpu", _("Processor (CPU)")
+    CUDA = "cuda", _("Graphics card (CUDA)")
 
 
-class Overlay(Enum):
-    UNCERTAINTY = "uncertainty"
-    CONSISTENCY = "consistency"
-    NOTHING = "nothing"
-
-    def label(self):
-        return {
-            Overlay.UNCERTAINTY: _("Uncertainty"),
-            Overlay.CONSISTENCY: _("Consistency"),
-            Overlay.NOTHING: _("Nothing"),
-        }[self]
+class Overlay(Choice):
+    UNCERTAINTY = "uncertainty", _("Uncertainty")
+    CONSISTENCY = "consistency", _("Consistency")
+    NOTHING = "nothing", _("Nothing")
 
 
 @parameterNodeWrapper

@@ -4,13 +4,10 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from microctsr_core.errors import MicroCTSRError
-from MicroCTSRLib import Texts
-from MicroCTSRLib.Task import DONE, FAILED
-
 from . import Layouts, Measures
 from .Parameter import Measure
 from .PathFields import PathFields, forFiles
+from .TaskControls import TaskControls
 
 
 class EvaluationSection:
@@ -19,9 +16,7 @@ class EvaluationSection:
     def __init__(self, panel):
         self._panel = panel
         self._ui = ui = panel.ui
-        self._task = None
         self._title = ""
-        self._status = ""
         lines = {
             "generatedPath": ui.generatedPath,
             "referencePath": ui.referencePath,
@@ -29,9 +24,15 @@ class EvaluationSection:
         }
         forFiles(*lines.values())
         self._fields = PathFields(panel, lines)
-        ui.evaluateButton.clicked.connect(self._onEvaluate)
+        self._evaluation = TaskControls(
+            panel,
+            ui.evaluateButton,
+            self._begin,
+            self._show,
+            ui.evaluateProgressBar,
+            ui.evaluateLabel,
+        )
         panel.logic.queue.changed.connect(self.update)
-        panel.logic.queue.ended.connect(self._onEnded)
 
     def update(self):
         parameters = self._panel.parameters
@@ -50,16 +51,13 @@ class EvaluationSection:
             (parameters.uncertaintyVolume, ui.uncertaintyPath),
         ):
             line.enabled = node is None
-        isBusy, problem = self._task is not None, self.problem()
-        ui.evaluateButton.text = _("Cancel") if isBusy else _("Evaluate")
-        ui.evaluateButton.enabled = isBusy or not problem
-        ui.evaluateButton.toolTip = problem or _(
-            "Measure in the background; the measures become a table in the scene, and those of "
-            "every slice a plot."
+        self._evaluation.update(
+            self.problem(),
+            _(
+                "Measure in the background; the measures become a table in the scene, and those of "
+                "every slice a plot."
+            ),
         )
-        ui.evaluateProgressBar.visible = isBusy
-        ui.evaluateProgressBar.value = self._task.percent if isBusy else 0
-        ui.evaluateLabel.text = self._task.message if isBusy else self._status
 
     def problem(self):
         """Why nothing can be measured, or nothing."""
@@ -90,10 +88,7 @@ class EvaluationSection:
             chosen.append((_("the uncertainty"), *uncertainty, False))
         return chosen
 
-    def _onEvaluate(self, _checked=False):
-        if self._task is not None:
-            self._task.cancel()
-            return
+    def _begin(self):
         parameters = self._panel.parameters
         second = "--truth" if parameters.measure == Measure.FIDELITY else "--reference"
         inputs = {}
@@ -102,37 +97,18 @@ class EvaluationSection:
         ):
             if node is not None or text:
                 inputs[option] = node if node is not None else Path(text).expanduser()
-        name = _name(inputs["--generated"])
         kind = _("fidelity") if parameters.measure == Measure.FIDELITY else _("m-HuM")
-        self._title = f"{name} {kind}"
-        self._status = ""
-        try:
-            self._panel.logic.installation.ensure()
-            self._task = self._panel.logic.evaluate(
-                parameters.measure.value,
-                inputs,
-                parameters.form.value,
-                parameters.distance.value,
-            )
-        except MicroCTSRError as error:
-            self._status = Texts.red(str(error))
-        self._panel.update()
+        self._title = f"{_name(inputs['--generated'])} {kind}"
+        return self._panel.logic.evaluate(
+            parameters.measure.value, inputs, parameters.form.value, parameters.distance.value
+        )
 
-    def _onEnded(self, task):
-        if task is not self._task:
-            return
-        self._task = None
-        if task.state == DONE:
-            table, chart = Measures.show(task.result, self._title)
-            Layouts.showEvaluation(table, chart)
-            self._status = ", ".join(
-                f"{Measures.label(name)} {value:.4g}" for name, value in Measures.rows(task.result)
-            )
-        elif task.state == FAILED:
-            self._status = Texts.red(_("Failed: {why}").format(why=task.failure))
-        else:
-            self._status = _("Cancelled; the scene is as it was.")
-        self._panel.update()
+    def _show(self, answer):
+        table, chart = Measures.show(answer, self._title)
+        Layouts.showEvaluation(table, chart)
+        return ", ".join(
+            f"{Measures.label(name)} {value:.4g}" for name, value in Measures.rows(answer)
+        )
 
 
 def _name(each):

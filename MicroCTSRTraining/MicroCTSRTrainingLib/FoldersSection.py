@@ -5,11 +5,10 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from microctsr_core.errors import MicroCTSRError
 from MicroCTSRLib import Texts
-from MicroCTSRLib.Task import DONE, FAILED
 
 from .PathFields import PathFields, forFolders
+from .TaskControls import TaskControls
 
 COLUMNS = 5
 ROW_HEIGHT = 22  # pixels
@@ -21,17 +20,14 @@ class FoldersSection:
     def __init__(self, panel):
         self._panel = panel
         self._ui = ui = panel.ui
-        self._task = None
         self._asked = None
         self._survey = None
-        self._message = ""
         forFolders(ui.lowPath, ui.highPath)
         self._fields = PathFields(panel, {"lowFolder": ui.lowPath, "highFolder": ui.highPath})
-        ui.checkButton.clicked.connect(self._onCheck)
+        self._check = TaskControls(panel, ui.checkButton, self._begin, self._take)
         ui.casesTable.horizontalHeader().stretchLastSection = True
         ui.casesTable.verticalHeader().defaultSectionSize = ROW_HEIGHT
         panel.logic.queue.changed.connect(self.update)
-        panel.logic.queue.ended.connect(self._onEnded)
 
     def problem(self):
         """Why a run cannot use the folders, or nothing."""
@@ -62,16 +58,16 @@ class FoldersSection:
         if self._panel.parameters is None:
             return
         self._fields.update()
-        ui, isBusy = self._ui, self._task is not None
+        ui = self._ui
         isLocked = self._panel.run.isLocked
         for line in (ui.lowPath, ui.highPath):
             line.enabled = not isLocked
-        problem = self._pathProblem()
-        ui.checkButton.enabled = isBusy or not problem
-        ui.checkButton.text = _("Cancel") if isBusy else _("Check folders")
-        ui.checkButton.toolTip = problem or _(
-            "Read every case in both folders and list what is found, with what is wrong with a "
-            "case. Nothing is trained and nothing is written."
+        self._check.update(
+            self._pathProblem(),
+            _(
+                "Read every case in both folders and list what is found, with what is wrong with a "
+                "case. Nothing is trained and nothing is written."
+            ),
         )
         survey = self._surveyOf(self._key())
         ui.casesTable.visible = survey is not None
@@ -79,12 +75,8 @@ class FoldersSection:
         ui.checkLabel.visible = bool(ui.checkLabel.text)
 
     def _words(self, survey):
-        if self._task is not None:
-            return self._task.message
-        if self._message:
-            return Texts.red(self._message)
-        if survey is None:
-            return ""
+        if self._check.words or survey is None:
+            return self._check.words
         if survey["problem"]:
             return Texts.red(survey["problem"])
         counts = [_usable(survey[domain]) for domain in ("low", "high")]
@@ -104,29 +96,14 @@ class FoldersSection:
     def _surveyOf(self, key):
         return self._survey if self._asked == key else None
 
-    def _onCheck(self, _checked=False):
-        if self._task is not None:
-            self._task.cancel()
-            return
-        self._message = ""
-        try:
-            self._panel.logic.installation.ensure()
-            self._asked, self._survey = self._key(), None
-            self._task = self._panel.logic.survey(self._panel.run.request())
-        except MicroCTSRError as error:
-            self._message = str(error)
-        self._panel.update()
+    def _begin(self):
+        self._asked, self._survey = self._key(), None
+        return self._panel.logic.survey(self._panel.run.request())
 
-    def _onEnded(self, task):
-        if task is not self._task:
-            return
-        self._task = None
-        if task.state == DONE:
-            self._survey = task.result
-            self._list()
-        elif task.state == FAILED:
-            self._message = task.failure
-        self._panel.update()
+    def _take(self, survey):
+        self._survey = survey
+        self._list()
+        return ""
 
     def _list(self):
         """Write every case into the table, bad ones in red with the reason."""

@@ -20,6 +20,7 @@ from MicroCTSRLib.JobQueue import JobQueue
 from MicroCTSRLib.Models import Models
 
 from .Parameter import MicroCTSRTrainingParameterNode
+from .StudyLogic import StudyLogic
 from .Tasks import AnswerTask, ReportTask, SurveyTask
 from .TrainingRun import TrainingRun
 
@@ -57,7 +58,8 @@ class MicroCTSRTrainingLogic(ScriptedLoadableModuleLogic):
     """One run that is followed, and a queue of commands that are over in minutes.
 
     ``run`` is the run in a folder; ``queue`` holds checks and evaluations, whose ``result`` is
-    there when ``queue.ended(task)`` tells; ``models`` are those of the module MicroCTSR.
+    there when ``queue.ended(task)`` tells; ``models`` are those of the module MicroCTSR;
+    ``study`` is the study of readers.
     """
 
     def __init__(self, installation=None):
@@ -68,6 +70,7 @@ class MicroCTSRTrainingLogic(ScriptedLoadableModuleLogic):
         self.run = TrainingRun()
         self.queue = JobQueue()
         self.models = Models()
+        self.study = StudyLogic(self.installation, self.queue)
 
     def getParameterNode(self):
         return MicroCTSRTrainingParameterNode(super().getParameterNode())
@@ -154,9 +157,10 @@ class MicroCTSRTrainingLogic(ScriptedLoadableModuleLogic):
         return self._queued(ReportTask(study, Path(study).with_suffix(".html")))
 
     def cleanup(self):
-        """End checks and evaluations; the run goes on."""
+        """End checks and evaluations and the server of the study; the run goes on."""
         self.queue.kill()
         self.run.detach()
+        self.study.cleanup()
 
     def _queued(self, task):
         self.queue.add(task)

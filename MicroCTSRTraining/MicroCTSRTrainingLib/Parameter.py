@@ -1,81 +1,62 @@
 """What the panel remembers with the scene: one field for each control."""
 
-from enum import Enum
 from typing import Annotated
 
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-
-class Method(Enum):
-    CYCLEGAN = "cyclegan"
-    UNET = "unet"
-    SRGAN = "srgan"
-
-    def label(self):
-        return {
-            Method.CYCLEGAN: _("CycleGAN, on both folders"),
-            Method.UNET: _("U-Net, on the micro-CT alone"),
-            Method.SRGAN: _("SRGAN, on the micro-CT alone"),
-        }[self]
+from MicroCTSRLib.Choice import Choice
 
 
-class Preset(Enum):
-    COMPACT = "compact"
-    PAPER = "paper"
-
-    def label(self):
-        return {
-            Preset.COMPACT: _("Compact: for any computer"),
-            Preset.PAPER: _("Paper: needs a graphics card"),
-        }[self]
+class Method(Choice):
+    CYCLEGAN = "cyclegan", _("CycleGAN, on both folders")
+    UNET = "unet", _("U-Net, on the micro-CT alone")
+    SRGAN = "srgan", _("SRGAN, on the micro-CT alone")
 
 
-class Measure(Enum):
-    M_HUM = "m-hum"
-    FIDELITY = "fidelity"
-
-    def label(self):
-        return {
-            Measure.M_HUM: _("m-HuM: against unrelated micro-CT"),
-            Measure.FIDELITY: _("Fidelity: against the truth of the same ear"),
-        }[self]
+class Preset(Choice):
+    COMPACT = "compact", _("Compact: for any computer")
+    PAPER = "paper", _("Paper: needs a graphics card")
 
 
-class Form(Enum):
-    PAPER = "paper"
-    SHAPE = "shape"
-    CONTOUR = "contour"
-    STRUCTURES = "structures"
-
-    def label(self):
-        return {
-            Form.PAPER: _("Whole slices, as in the paper"),
-            Form.SHAPE: _("What is denser than a threshold"),
-            Form.CONTOUR: _("The largest outline"),
-            Form.STRUCTURES: _("Every structure by itself"),
-        }[self]
+class Measure(Choice):
+    M_HUM = "m-hum", _("m-HuM: against unrelated micro-CT")
+    FIDELITY = "fidelity", _("Fidelity: against the truth of the same ear")
 
 
-class Distance(Enum):
-    I1 = "I1"
-    I2 = "I2"
-    I3 = "I3"
+class Form(Choice):
+    PAPER = "paper", _("Whole slices, as in the paper")
+    SHAPE = "shape", _("What is denser than a threshold")
+    CONTOUR = "contour", _("The largest outline")
+    STRUCTURES = "structures", _("Every structure by itself")
 
-    def label(self):
-        return {
-            Distance.I1: _("I1: of the reciprocals of the moments"),
-            Distance.I2: _("I2: of the moments"),
-            Distance.I3: _("I3: the greatest, relative"),
-        }[self]
+
+class Distance(Choice):
+    I1 = "I1", _("I1: of the reciprocals of the moments")
+    I2 = "I2", _("I2: of the moments")
+    I3 = "I3", _("I3: the greatest, relative")
+
+
+class StudySource(Choice):
+    VOLUMES = "volumes", _("Volumes of the scene")
+    FOLDERS = "folders", _("Folders")
+    COMPARISON = "comparison", _("The file of a comparison")
+
+
+class Reach(Choice):
+    """Who can open the pages of a study; the values are addresses to listen at."""
+
+    THIS_COMPUTER = "127.0.0.1", _("This computer alone")
+    NETWORK = "0.0.0.0", _("The network")
 
 
 @parameterNodeWrapper
 class MicroCTSRTrainingParameterNode:
     """The fields carry the names that the panel's controls name as ``SlicerParameterName``.
 
-    Paths are text, empty where nothing was chosen.
+    Paths are text, empty where nothing was chosen. The volumes of a study are kept by
+    ``StudyVolumes``, its methods by ``StudyMethods``.
     """
 
     lowFolder: str
@@ -96,3 +77,21 @@ class MicroCTSRTrainingParameterNode:
     uncertaintyVolume: vtkMRMLScalarVolumeNode
     uncertaintyPath: str
     studyFile: str
+
+    readerStudyFolder: str
+    studySource: StudySource = StudySource.VOLUMES
+    studyLowPath: str
+    studyMethods: str
+    comparisonFile: str
+    studySlices: Annotated[int, WithinRange(1, 1000)] = 10
+    studyAt: str
+    studyRepeated: Annotated[int, WithinRange(0, 100)] = 10
+    studyRaters: str
+    studyAgainst: str
+    studyTitle: str = "Reader study"
+    studyBlack: Annotated[float, WithinRange(-32768, 32767)] = -1000.0
+    studyWhite: Annotated[float, WithinRange(-32768, 32767)] = 2400.0
+    studySeed: Annotated[int, WithinRange(0, 999999)] = 0
+    studyReach: Reach = Reach.THIS_COMPUTER
+    studyPort: Annotated[int, WithinRange(0, 65535)] = 8765
+    studyAddress: str

@@ -48,3 +48,11 @@ def forFiles(*lines):
 
     for line in lines:
         line.filters = ctk.ctkPathLineEdit.Files
+
+
+def openPath(path):
+    """Open a page or a folder as the system does; returns its path in words."""
+    import qt
+
+    qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
+    return str(path)

@@ -1,4 +1,4 @@
-"""The pictures that a run draws of its held-out cases, as volumes that a slice view shows."""
+"""The pictures that a run or a study draws, as volumes that a slice view shows."""
 
 import numpy as np
 import slicer
@@ -13,14 +13,17 @@ KIND = "vtkMRMLVectorVolumeNode"
 _UPRIGHT = np.diag([-1.0, 1.0, 1.0, 1.0])
 
 
+MOST_COLUMNS = 1200  # about as many as a view has
+
+
 def show(run, path):
     """Put a picture into the scene, in the place of the one of the same run before it.
 
-    It says itself that it is synthetic and not for diagnosis.
+    Pictures of a run say themselves that they are synthetic and not for diagnosis.
 
     Args:
-        run: folder of the run.
-        path: of a PNG file.
+        run: folder of the run, or of the study.
+        path: of a PNG file; one that is made for print is reduced.
 
     Returns:
         The volume node, or ``None`` where the file is no picture.
@@ -51,4 +54,13 @@ def _read(path):
     pixels = vtk_to_numpy(scalars).reshape(1, rows, columns, -1)
     if pixels.shape[-1] < 3:
         pixels = pixels[..., :1].repeat(3, axis=-1)
-    return np.ascontiguousarray(pixels[..., :3].astype(np.uint8))
+    return _reduced(pixels[..., :3]).astype(np.uint8)
+
+
+def _reduced(pixels):
+    """Means over squares of pixels, so that thin lines are not lost between those of a view."""
+    side = -(-pixels.shape[2] // MOST_COLUMNS)
+    _one, rows, columns, _colours = pixels.shape
+    whole = pixels[:, : rows // side * side, : columns // side * side]
+    squares = whole.reshape(1, rows // side, side, columns // side, side, 3)
+    return np.ascontiguousarray(squares.mean(axis=(2, 4)).round() if side > 1 else pixels)

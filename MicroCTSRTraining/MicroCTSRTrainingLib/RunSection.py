@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 
 from microctsr_core.errors import MicroCTSRError, ModelError
 from MicroCTSRLib import Texts
+from MicroCTSRLib.Panel import offer
 
 from .Logic import TrainingRequest
 from .Parameter import Method, Preset
@@ -78,23 +79,23 @@ class RunSection:
         ui, run = self._ui, self._run
         for control in (ui.methodSelector, ui.presetSelector, ui.configPath):
             control.enabled = not self.isLocked
-        self._offer(
+        offer(
             ui.startButton,
             self._whyNotStart(),
             _("Begin the run. It goes on when Slicer is closed."),
         )
-        self._offer(
+        offer(
             ui.pauseButton,
             self._whyNotStop(),
             _("Stop after this step, to go on later; nothing is lost."),
         )
-        self._offer(
+        offer(
             ui.stopButton,
             self._whyNotStop(),
             _("End after this step. The best model so far stays, and the run can be resumed."),
         )
-        self._offer(ui.resumeButton, self._whyNotResume(), _("Go on from the last checkpoint."))
-        self._offer(
+        offer(ui.resumeButton, self._whyNotResume(), _("Go on from the last checkpoint."))
+        offer(
             ui.useModelButton,
             "" if run.hasModel else _("The run has no model yet; its first epoch makes one."),
             _("Put the best model so far into the list of the module MicroCTSR, and go there."),
@@ -104,12 +105,6 @@ class RunSection:
         ui.progressBar.visible = isKnown
         ui.progressBar.value = round(100 * state.step / state.steps) if isKnown else 0
         ui.statusLabel.text = self._status()
-
-    @staticmethod
-    def _offer(button, reason, what):
-        """Enable a button, or say in its tooltip why it is not."""
-        button.enabled = not reason
-        button.toolTip = reason or what
 
     def _follow(self):
         """Attach to the folder chosen."""

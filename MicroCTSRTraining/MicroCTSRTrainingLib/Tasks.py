@@ -1,4 +1,4 @@
-"""Commands that are over in minutes: the check of the folders, the evaluations, the report."""
+"""Commands that are over in minutes: checks, evaluations, reports, studies of readers."""
 
 import json
 
@@ -59,6 +59,59 @@ class ReportTask(Task):
     def _read(self, folder):
         self._report.stat()
         return self._report
+
+
+class CreateStudyTask(Task):
+    """Making a study of readers; ``result`` is its folder.
+
+    Args:
+        study: folder to be made.
+        words: options of the command.
+        handover: of ``StudyVolumes``, where scans and results are volumes of the scene.
+    """
+
+    def __init__(self, study, words, handover=None):
+        Task.__init__(self, advice=_("close other programs or compare less"))
+        self._study, self._words, self._handover = study, words, handover
+
+    def _volumes(self):
+        return self._handover.volumes if self._handover else {}
+
+    def _arguments(self, folder):
+        words = ["study", "create", self._study, *self._words]
+        if self._handover:
+            words += ["--low", folder / self._handover.scans]
+            words += [f"--method={m}={folder / place}" for m, place in self._handover.methods]
+        return words
+
+    def _read(self, folder):
+        (self._study / "study.json").stat()
+        return self._study
+
+    def _fail(self, why):
+        # The user knows the volumes, and not the files by which they were handed over.
+        for file, name in self._handover.names.items() if self._handover else ():
+            why = why.replace(str(self._folder / file), name)
+        Task._fail(self, why)
+
+    def _release(self):
+        self._handover = None
+
+
+class AnalyseStudyTask(Task):
+    """The analysis of a study of readers; ``result`` is the folder of what it wrote."""
+
+    def __init__(self, study):
+        Task.__init__(self, advice=_("close other programs"))
+        self._study = study
+
+    def _arguments(self, folder):
+        return ["study", "analyse", self._study]
+
+    def _read(self, folder):
+        analysis = self._study / "analysis"
+        (analysis / "report.html").stat()
+        return analysis
 
 
 def _file(option):

@@ -1,4 +1,4 @@
-"""The module's self-test: from two folders to a model that is listed and measured.
+"""The module's self-test: from two folders to a measured model, and from volumes to a rated study.
 
 It runs in the real application (*Reload & Test*, CTest) and in the project's test host.
 """
@@ -15,6 +15,7 @@ from MicroCTSRLib.ChildProcess import ChildProcess
 from MicroCTSRLib.Test import waitUntil
 
 from .Parameter import Measure, Method
+from .StudyScenario import StudyScenario
 from .TrainingRun import Stage
 
 NAME = "microctsr-self-test"
@@ -31,7 +32,7 @@ validation: {cases: 1, slices: 1, edge: 8, samples: 1}
 
 
 class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
-    """One scenario, as a researcher goes through it."""
+    """Two scenarios, as a researcher goes through them."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
@@ -54,11 +55,15 @@ class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def runTest(self):
-        self.setUp()
-        try:
-            self.test_FromTwoFoldersToAMeasuredModel()
-        finally:
-            self.tearDown()
+        for scenario in (
+            self.test_FromVolumesToARatedStudy,
+            self.test_FromTwoFoldersToAMeasuredModel,
+        ):
+            self.setUp()
+            try:
+                scenario()
+            finally:
+                self.tearDown()
 
     def test_FromTwoFoldersToAMeasuredModel(self):
         widget = openPanel()
@@ -71,6 +76,16 @@ class MicroCTSRTrainingTest(ScriptedLoadableModuleTest):
         widget = self.attachAgain()
         self.finish(widget)
         self.evaluate(widget)
+
+    def test_FromVolumesToARatedStudy(self):
+        widget = openPanel()
+        missing = widget.logic.installation.missing()
+        if missing:
+            raise unittest.SkipTest(f"Slicer's Python lacks {', '.join(missing)}")
+        try:
+            StudyScenario(self, widget, self.folder / "ears").run()
+        finally:
+            widget.logic.study.stop()
 
     def makePhantoms(self):
         self.delayDisplay("Make four ears")

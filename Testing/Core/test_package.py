@@ -14,6 +14,7 @@ import tomllib
 
 import microctsr_core
 import microctsr_core.io
+import microctsr_core.study
 from command_line import command_environment
 from toy_models import make_model
 
@@ -27,6 +28,8 @@ LIGHT = (
     "microctsr_core.io.raw_nrrd",
     "microctsr_core.memory",
     "microctsr_core.sample",
+    "microctsr_core.study.case",
+    "microctsr_core.study.progress",
     "microctsr_core.training.state",
     "microctsr_core.trust",
     "microctsr_core.trust.card_check",
@@ -122,10 +125,12 @@ def test_super_resolution_needs_no_more_than_slicer_is_asked_to_install(tmp_path
     assert SLICERS_REQUIREMENTS.read_text().startswith("# ")
 
 
-def test_slicer_is_asked_to_install_all_that_training_needs_and_nothing_twice() -> None:
+def test_slicer_is_asked_to_install_all_that_its_training_module_needs_and_nothing_twice() -> None:
     project = tomllib.loads(PYPROJECT.read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["training"]]
-    declared = dict(requirements(lines))
+    extras = project["optional-dependencies"]
+    parts = (extras[name] for name in ("training", "evaluation", "study"))
+    lines = [line for part in parts for line in part if not line.startswith("microctsr[")]
+    declared = dict(requirements([*project["dependencies"], *lines]))
     first = dict(requirements(SLICERS_REQUIREMENTS.read_text().splitlines()))
     second = dict(requirements(TRAININGS_REQUIREMENTS.read_text().splitlines()))
     assert first.keys().isdisjoint(second)
@@ -135,7 +140,7 @@ def test_slicer_is_asked_to_install_all_that_training_needs_and_nothing_twice() 
 
 
 def test_every_announced_name_is_there() -> None:
-    for package in (microctsr_core, microctsr_core.io):
+    for package in (microctsr_core, microctsr_core.io, microctsr_core.study):
         for name in package.__all__:
             assert getattr(package, name) is not None
             assert name in dir(package)

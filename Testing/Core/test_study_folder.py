@@ -19,6 +19,7 @@ import pytest
 from command_line import assert_one_line_error, run
 from microctsr_core import write_volume
 from microctsr_core.errors import GeometryError, MicroCTSRError, ReadError, WriteError
+from microctsr_core.io.atomic import discard_unfinished
 from microctsr_core.preview.planes import interpolate_cubic
 from microctsr_core.study import Case, create_study, from_comparison, from_folders, open_study
 from microctsr_core.study.order import LEAST_GAP, draw_order
@@ -275,3 +276,19 @@ def test_a_single_scan_may_be_given_with_single_results(tmp_path):
     (case,) = from_folders(tmp_path / "ct.nrrd", methods)
     assert case.name == "ct"
     assert list(case.results) == list(METHODS)
+
+
+def test_a_study_whose_making_is_ended_by_force_leaves_nothing(tmp_path):
+    seen = []
+
+    def cases():
+        yield toy_cases(1)[0]
+        seen.extend(path.name for path in tmp_path.iterdir())
+        discard_unfinished()  # what the process does last
+        seen.append([*tmp_path.iterdir()])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create_study(tmp_path / "study", cases())
+    assert seen[0].startswith(".study-")
+    assert seen[1:] == [[]]

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from microctsr_core.study import ReaderStudy, create_study
-from microctsr_core.study.cases import Case
+from microctsr_core.study import Case, ReaderStudy, create_study
 from microctsr_core.study.order import Trial
 from toy_studies import low, truth
 

@@ -11,14 +11,14 @@ import slicer
 
 import host
 from panel import add_ct, linear_transform
-from training_panel import stand_in_for_evaluation, wait_until_idle
+from training_panel import EVALUATE, open_tab, stand_in_for_evaluation, wait_until_idle
 
 
 @pytest.fixture
 def ready(training, monkeypatch):
     """The panel with two volumes in the scene; evaluations are the stand-in's."""
     stand_in_for_evaluation(monkeypatch)
-    training.ui.evaluateSection.collapsed = training.ui.reportSection.collapsed = False
+    open_tab(training, EVALUATE)
     training.parameters.generatedVolume = add_ct(name="Result")
     training.parameters.referenceVolume = add_ct(name="Truth", seed=1)
     return training
@@ -148,7 +148,7 @@ def test_an_evaluation_can_be_cancelled(ready, monkeypatch):
     start = time.monotonic()
     evaluate(ready)
     assert time.monotonic() - start < 2
-    assert ready.ui.evaluateLabel.text == "Cancelled; the scene is as it was."
+    assert ready.ui.evaluateLabel.text == "Cancelled; nothing was changed."
     assert slicer.util.getNodesByClass("vtkMRMLTableNode") == []
 
 

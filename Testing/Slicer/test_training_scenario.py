@@ -4,9 +4,16 @@ import sys
 
 import pytest
 
+SCENARIOS = ("test_FromVolumesToARatedStudy", "test_FromTwoFoldersToAMeasuredModel")
+
 
 @pytest.mark.slow
-def test_from_two_folders_to_a_model_that_is_listed_and_measured(training):
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_researcher_goes_all_the_way(name, training):
     scenario = sys.modules["MicroCTSRTraining"].MicroCTSRTrainingTest()
     scenario.messageDelay = 0
-    scenario.runTest()
+    scenario.setUp()
+    try:
+        getattr(scenario, name)()
+    finally:
+        scenario.tearDown()

@@ -24,13 +24,25 @@ def open_training_panel():
     panel = host.openModule("MicroCTSRTraining")
     panel.parameters.outputFolder = ""
     panel.ui.logText.clear()
+    open_tab(panel, TRAIN)
     return panel
+
+
+TRAIN, EVALUATE, READER_STUDY = range(3)
+
+
+def open_tab(panel, tab):
+    """Choose a tab of the panel, as its user does."""
+    panel.ui.tabs.currentIndex = tab
+    host.pump()
 
 
 def end_runs():
     """End what the panel started, and let it forget the folder."""
     panel = slicer.modules.MicroCTSRTrainingWidget
     panel.logic.queue.kill()
+    if panel.logic.study.server is not None:
+        panel.logic.study.server.kill()
     panel.parameters.outputFolder = ""
     slicer.app.userSettings().remove("MicroCTSRTraining")
     begun = getattr(slicer.modules, "microctsrTrainingProcesses", {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,9 +71,20 @@ def _put(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
+@contextmanager
+def unfinished(path: Path) -> Iterator[None]:
+    """Let :func:`discard_unfinished` remove a file or folder as long as the block is open."""
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        _unfinished.discard(path)
+
+
 def discard_unfinished() -> None:
-    """Remove the temporary files of every block still open, before the process ends by force."""
+    """Remove what every block still open was making, before the process ends by force."""
     for temporary in list(_unfinished):
+        shutil.rmtree(temporary, ignore_errors=True)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 

@@ -24,7 +24,8 @@ from ..on_first_use import loaded_on_first_use
 
 if TYPE_CHECKING:
     from .analysis import Analysis, analyse
-    from .cases import Case, from_comparison, from_folders
+    from .case import Case
+    from .cases import from_comparison, from_folders
     from .creation import create_study
     from .folder import Links, ReaderStudy, open_study, read_links
     from .progress import RaterProgress, progress_of
@@ -54,7 +55,7 @@ __getattr__, __dir__ = loaded_on_first_use(
     __name__,
     {
         "Analysis": "analysis",
-        "Case": "cases",
+        "Case": "case",
         "Links": "folder",
         "RaterProgress": "progress",
         "ReaderStudy": "folder",

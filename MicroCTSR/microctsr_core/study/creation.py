@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GeometryError, MicroCTSRError, ReadError, WriteError
+from ..io.atomic import unfinished
 from ..preview.planes import View, interpolate_cubic
-from .cases import Case
+from .case import Case
 from .folder import (
     CRITERIA_FILE,
     IMAGES,
@@ -256,9 +257,10 @@ def _appearing(folder: Path) -> Iterator[Path]:
         raise WriteError(f"{folder} exists already; give the study another folder.")
     temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.rename(folder)
+        with unfinished(temporary):
+            temporary.mkdir(parents=True)
+            yield temporary
+            temporary.rename(folder)
     except OSError as error:
         raise WriteError(
             f"{folder} cannot be written ({error.strerror or error}); choose another folder."
