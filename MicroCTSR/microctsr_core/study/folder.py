@@ -205,7 +205,7 @@ def _read(path: Path) -> dict[str, Any]:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ReadError(f"{path} cannot be read ({error.strerror}); restore it.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReadError(f"{path} is not valid JSON; restore the file.") from None
     if not isinstance(entries, dict):
         raise ReadError(f"{path} is not valid JSON of a study; restore the file.")
