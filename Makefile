@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The name of the stamp changes with what is to be installed, whatever the files' dates say.
 STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help demo test lint quality bench ablation pictures model clean
+.PHONY: help demo test faults lint quality bench ablation pictures model clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do
@@ -17,6 +17,9 @@ demo: $(STAMP) ## Super-resolve the bundled CT of an ear into output/demo
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest
+
+faults: $(STAMP) ## Try 22,000 damaged files and requests, and print what came of them
+	$(BIN)/python Testing/Faults/fuzz.py
 
 lint: $(STAMP) ## Check style, formatting, types and CMake's lists of files
 	$(BIN)/ruff check .
