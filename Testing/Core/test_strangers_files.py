@@ -17,7 +17,7 @@ import pytest
 import torch
 import zarr
 
-from dicom_files import stored_values, write_series
+from dicom_files import stored_values, write_series, write_slice
 from microctsr_core import MicroCTSRError, Volume, load_model, read_volume, write_volume
 from microctsr_core.entries import read_yaml
 from microctsr_core.errors import ModelError, ReadError
@@ -149,6 +149,29 @@ def test_a_deflated_dicom_slice_that_is_damaged_does_not_keep_the_reader_for_eve
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ReadError, match=r"slice_002\.dcm is damaged"):
         read_volume(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("grid", [((1e308, 1, 1),), ((1e-300, 1, 1),), ((1, 1, 1), (1e200, 0, 0))])
+def test_a_grid_of_astronomical_numbers_is_refused(grid) -> None:
+    with pytest.raises(MicroCTSRError, match="is that of no scan"):
+        Volume(HU, *grid)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")  # of pydicom, which writes it
+@pytest.mark.parametrize("place", ["inf", "nan", "1e300"])
+def test_a_dicom_slice_that_lies_nowhere_is_named(place, tmp_path) -> None:
+    write_series(tmp_path, stored_values(2))
+    write_slice(tmp_path / "z_0.dcm", stored_values(1)[0], ImagePositionPatient=["0", "0", place])
+    with pytest.raises(ReadError, match=r"z_0\.dcm does not tell where its slice lies"):
+        read_volume(tmp_path)
+
+
+def test_a_dicom_header_in_another_alphabet_can_be_written_again(tmp_path) -> None:
+    for path in write_series(tmp_path / "ct", stored_values(), Manufacturer="Foto Muller"):
+        path.write_bytes(path.read_bytes().replace(b"Muller", b"M\xfcller"))
+    volume = read_volume(tmp_path / "ct")
+    write_volume(volume, tmp_path / "ct.nrrd", compress=False)
+    assert read_volume(tmp_path / "ct.nrrd").metadata["manufacturer"].startswith("Foto M")
 
 
 # Names that lead elsewhere ------------------------------------------------------------------------

@@ -37,6 +37,7 @@ _NO_SLICE_CLASSES = (
     *(_STORAGE + kind for kind in ("88.", "11.", "9.", "66", "104.", "481.2", "481.3", "481.5")),
 )
 _PREAMBLE_BYTES = 132  # 128 of anything, then DICM
+_FARTHEST_MM = 1e6
 _TECHNICAL_FACTS = {
     "modality": "0008|0060",
     "manufacturer": "0008|0070",
@@ -210,6 +211,8 @@ def _to_slice(header: _Header) -> Slice:
         cosines = [float(number) for number in header.tags["0020|0037"].split("\\")]
         row, column = np.array(cosines).reshape(2, 3)
         x, y, z = position
+        if not np.abs((*position, *cosines)).max() < _FARTHEST_MM:
+            raise ValueError("no place in a scanner")
     except ValueError:
         raise ReadError(
             f"{path} does not tell where its slice lies (Image Position and Orientation Patient); "

@@ -125,7 +125,7 @@ def open_ome_zarr(path: str | os.PathLike[str], spacing: Sequence[float] | None 
         return _placed(path, volume, own)
     if spacing is not None:
         return _placed(path, volume, {"spacing": spacing, "origin": (0, 0, 0)})
-    if not all(unit in _MILLIMETRES for unit in units):
+    if not all(isinstance(unit, str) and unit in _MILLIMETRES for unit in units):
         raise ReadError(
             f"{path} does not tell the unit of its voxel size; give the voxel size in mm "
             f"(--spacing z,y,x)."
