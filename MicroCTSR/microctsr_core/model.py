@@ -135,7 +135,9 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
         network = build(name, **arguments)
         cast(nn.Module, network).load_state_dict(weights)
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"{folder / CARD}: network is not valid: {error}") from None
+        raise ModelError(
+            f"{folder / CARD}: network is not valid: {str(error).rstrip('.')}; correct the card."
+        ) from None
     return Model(network, card, folder)
 
 

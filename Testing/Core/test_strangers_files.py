@@ -211,6 +211,18 @@ def test_a_device_is_never_read_as_values(tmp_path) -> None:
         read_volume(tmp_path / "a.zarr")
 
 
+def test_a_blosc_chunk_cut_short_is_told_instead_of_showing_what_lies_behind_it(tmp_path) -> None:
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    group.create_array("0", shape=HU.shape, dtype="float32", chunks=HU.shape)[:] = HU
+    axes = [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": [{"path": "0"}]}]
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.zarr").array, HU)
+    (chunk,) = (tmp_path / "a.zarr" / "0").glob("0.0.0")
+    chunk.write_bytes(chunk.read_bytes()[:40])
+    with pytest.raises(ReadError, match=r"0\.0\.0 is damaged or cut short"):
+        read_volume(tmp_path / "a.zarr")
+
+
 def test_an_array_outside_its_zarr_image_is_not_read(tmp_path) -> None:
     write_ome_zarr(Volume(HU), tmp_path / "other.zarr")
     write_ome_zarr(Volume(HU), tmp_path / "a.zarr")

@@ -319,7 +319,22 @@ def _array(path: Path, group: zarr.Group, name: str) -> Any:
     array: Any = group[name]
     for chunk in (array.chunks, array.shards or array.chunks):
         check_claim(path, math.prod(chunk) * array.dtype.itemsize)
+    if array.shards is None and "blosc" in repr(array.compressors).lower():
+        _check_blosc(path / name)
     return array
+
+
+def _check_blosc(folder: Path) -> None:
+    """Refuse chunks that are cut short: Blosc reads on behind their end, and gives what lies there.
+
+    A chunk begins with its own length (c-blosc, README_CHUNK_FORMAT.rst).
+    """
+    for chunk in folder.rglob("*"):
+        if chunk.is_file() and not chunk.name.startswith((".z", "zarr.json")):
+            with chunk.open("rb") as file:
+                start = file.read(16)
+            if len(start) < 16 or int.from_bytes(start[12:], "little") > chunk.stat().st_size:
+                raise ReadError(f"{chunk} is damaged or cut short; copy or convert it again.")
 
 
 def _multiscales(path: Path, group: zarr.Group) -> list[Any]:
