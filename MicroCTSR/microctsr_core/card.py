@@ -77,6 +77,7 @@ def load_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(card, ensure_ascii=False).encode()  # halves of characters cannot be written
     except OSError:
         raise ModelError(
             f"{folder} is not a model package: it has no readable {CARD}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         if not isinstance(entries, dict):
             raise MicroCTSRError(f"{path} holds no entries such as `seed: 0`; correct the file.")
         _check_numbers(entries, str(path), ())
+        # Halves of characters cannot be shown or written.
+        json.dumps(entries, ensure_ascii=False, default=str).encode()
     except OSError as error:
         raise MicroCTSRError(f"{path} cannot be read ({error.strerror}); check its name.") from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:

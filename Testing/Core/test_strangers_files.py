@@ -289,6 +289,14 @@ def test_a_card_of_brackets_alone_is_not_valid_json(package, tmp_path) -> None:
         load_model(spoilt)
 
 
+def test_a_card_with_half_a_character_is_refused_as_nothing_could_write_it(
+    package, tmp_path
+) -> None:
+    spoilt = changed(package, tmp_path / "toy", lambda card: card.update(description="\udc80"))
+    with pytest.raises(ModelError, match="not valid JSON"):
+        load_model(spoilt)
+
+
 def test_weights_that_are_no_numbers_are_refused_though_their_hash_is_right(tmp_path) -> None:
     model = make_model()
     model.network.last.weight[0, 0, 0, 0] = float("nan")
@@ -327,9 +335,9 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
     "text",
     [LAUGHS, MERGES, "a: " + "[" * 5000, "a: &a [*a]", "a: 2020-13-45", "a: " + "9" * 5000,
      "a: !!bool x", "a: !!timestamp x", f"a: {10**40}",
-     "a: !!python/object/apply:os.system [true]"],
+     'a: "\\ud800"', "a: !!python/object/apply:os.system [true]"],
     ids=["aliases of aliases", "merges of merges", "nesting", "itself", "no date", "digits",
-         "no truth value", "no time", "huge", "code"],
+         "no truth value", "no time", "huge", "half a character", "code"],
 )  # fmt: skip
 def test_yaml_that_unfolds_without_end_or_stands_for_nothing_is_refused(text, tmp_path) -> None:
     (tmp_path / "a.yaml").write_text(text)
