@@ -151,6 +151,12 @@ def test_a_deflated_dicom_slice_that_is_damaged_does_not_keep_the_reader_for_eve
         read_volume(tmp_path / "ct")
 
 
+def test_a_slice_of_zeros_alone_is_not_handed_to_the_reader(tmp_path) -> None:
+    write_series(tmp_path, stored_values())[2].write_bytes(bytes(62))
+    with pytest.raises(ReadError, match=r"slice_002\.dcm is damaged"):
+        read_volume(tmp_path)
+
+
 @pytest.mark.parametrize("grid", [((1e308, 1, 1),), ((1e-300, 1, 1),), ((1, 1, 1), (1e200, 0, 0))])
 def test_a_grid_of_astronomical_numbers_is_refused(grid) -> None:
     with pytest.raises(MicroCTSRError, match="is that of no scan"):

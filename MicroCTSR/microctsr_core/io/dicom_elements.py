@@ -95,7 +95,7 @@ def _walk(data: Bytes, place: int, end: int, order: str, explicit: bool, depth: 
         raise ValueError("too deep")
     while place < end:
         if end - place < 8 or data[place : place + 8] == b"\0" * 8:
-            if data[place:end].strip(b"\0"):
+            if data[place:end].strip(b"\0") or place == 0:
                 raise ValueError("something that is no element")
             return end  # filled up with zeros
         tag, length, start = _element(data, place, order, explicit)
