@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The name of the stamp changes with what is to be installed, whatever the files' dates say.
 STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
-.PHONY: help demo test coverage lint docs quality bench ablation pictures model clean
+.PHONY: help demo test faults coverage lint docs quality bench ablation pictures model clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do
@@ -26,6 +26,9 @@ coverage: $(STAMP) ## Run the tests and report the lines and branches that they 
 	$(BIN)/coverage html --quiet --directory output/coverage/html
 	$(BIN)/coverage report --fail-under 92 --include 'MicroCTSR/microctsr_core/*'
 	$(BIN)/coverage report --fail-under 85 --omit 'MicroCTSR/microctsr_core/*'
+
+faults: $(STAMP) ## Try 22,000 damaged files and requests, and print what came of them
+	$(BIN)/python Testing/Faults/fuzz.py
 
 lint: $(STAMP) ## Check style, formatting, types and CMake's lists of files
 	$(BIN)/ruff check .

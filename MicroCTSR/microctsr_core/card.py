@@ -77,12 +77,13 @@ def load_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(card, ensure_ascii=False).encode()  # halves of characters cannot be written
     except OSError:
         raise ModelError(
             f"{folder} is not a model package: it has no readable {CARD}; "
             f"give a folder with {WEIGHTS} and {CARD}."
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); restore the file.") from None
     if not isinstance(card, dict):
         raise ModelError(f"{path} is not a JSON object; restore the file.")

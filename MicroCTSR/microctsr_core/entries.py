@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import MicroCTSRError
+
+_MOST_ALIASES = 20
+_DEEPEST = 50  # entries in entries
+_GREATEST = 10**30
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -19,38 +24,65 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        _check_unfolding(text, path)
+        entries = yaml.safe_load(text)
+        if entries is None:
+            return {}
+        if not isinstance(entries, dict):
+            raise MicroCTSRError(f"{path} holds no entries such as `seed: 0`; correct the file.")
+        _check_numbers(entries, str(path), ())
+        # Halves of characters cannot be shown or written.
+        json.dumps(entries, ensure_ascii=False, default=str).encode()
     except OSError as error:
         raise MicroCTSRError(f"{path} cannot be read ({error.strerror}); check its name.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        # Besides its own errors, PyYAML lets through those of dates and numbers that cannot be.
         place = " ".join(str(error).split())
         raise MicroCTSRError(f"{path} is not valid YAML ({place}); correct the file.") from None
-    if entries is None:
-        return {}
-    if not isinstance(entries, dict):
-        raise MicroCTSRError(f"{path} holds no entries such as `seed: 0`; correct the file.")
-    try:
-        _check_numbers(entries, str(path), ())
     except RecursionError:
-        raise MicroCTSRError(f"{path} has an entry that contains itself; correct it.") from None
+        raise MicroCTSRError(
+            f"{path} has an entry that contains itself or lies too deep in others; correct it."
+        ) from None
     return entries
 
 
+def _check_unfolding(text: str, path: Path) -> None:
+    """Refuse a few lines that would take PyYAML hours, or more memory than there is."""
+    import yaml
+
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > _DEEPEST:
+        raise RecursionError
+    # Aliases of aliases of aliases are few words that stand for very many.
+    aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
+    if aliases > _MOST_ALIASES:
+        raise MicroCTSRError(
+            f"{path} repeats entries by {aliases} aliases (*name); write them out, or use no more "
+            f"than {_MOST_ALIASES}."
+        )
+
+
 def _check_numbers(value: Any, name: str, place: tuple[str, ...]) -> None:
-    """Find numbers such as 1e-4, which YAML takes for text."""
+    """Find numbers such as 1e-4, which YAML takes for text, and those that stand for nothing."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             _check_numbers(entry, name, (*place, str(key)))
     elif isinstance(value, list):
         for number, entry in enumerate(value):
             _check_numbers(entry, name, (*place, str(number)))
+    elif isinstance(value, int) and abs(value) > _GREATEST:
+        raise MicroCTSRError(f"{name}: {'.'.join(place)} is too large a number; correct it.")
     elif isinstance(value, str):
         found = re.fullmatch(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)", value)
         if found:
             whole, fraction, sign, exponent = found.groups("")
             written = f"{whole}{fraction if len(fraction) > 1 else '.0'}e{sign or '+'}{exponent}"
             raise MicroCTSRError(
-                f"{name}: {'.'.join(place)} is {value!r}, which YAML takes for text; "
+                f"{name}: {'.'.join(place)} is {value!r:.60}, which YAML takes for text; "
                 f"write {written}."
             )
 

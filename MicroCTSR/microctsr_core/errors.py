@@ -6,9 +6,24 @@ the command line prints it as it is and exits with status 1.
 
 from __future__ import annotations
 
+_LONGEST = 1200  # characters; a sentence quotes what a file says, which may be a megabyte
+
 
 class MicroCTSRError(Exception):
-    """Base of every error that a user can cause."""
+    """Base of every error that a user can cause.
+
+    Whatever a file's contents brought into it, the message is one line that can be printed: no
+    control characters, which could write anything onto a terminal, and never pages of text.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        text = " ".join(str(message).splitlines())
+        text = "".join(
+            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+        )
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST * 2 // 3]} ... {text[-_LONGEST // 3 :]}"
+        super().__init__(text)
 
 
 class GeometryError(MicroCTSRError, ValueError):

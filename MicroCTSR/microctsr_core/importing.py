@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .errors import ModelError
 from .io.tensors import read_tensors
 from .model import Model
-from .networks import build
+from .networks import build, shapes
 from .preparation import HUWindow, Intensity
 
 UNCALIBRATED = (
@@ -74,10 +74,11 @@ def import_cyclegan(
     _check_kind(path, state)
     arguments = {**_layout(path, state), "dropout_rate": dropout_rate}
     try:
+        wanted = shapes("resnet", **arguments)
+        weights = _converted(path, state, wanted, arguments)
         network = build("resnet", **arguments)
     except ValueError as error:
         raise ModelError(f"{path} cannot be imported: {error}") from None
-    weights = _converted(path, state, cast(nn.Module, network).state_dict(), arguments)
     cast(nn.Module, network).load_state_dict(weights)
     limits = ["Imported; its quality has not been measured with this program."]
     if arguments["norm"] == "instance":
@@ -125,7 +126,21 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"{path} is not the state_dict of one network, but something that holds more or less; "
             f"save the generator's alone with torch.save(network.state_dict(), file)."
         )
+    for key, value in state.items():
+        if not _is_plain(value):
+            raise ModelError(
+                f"{path} holds {key!r:.80} as a tensor that is no plain array of numbers (sparse, "
+                f"quantised, complex, repeated or without values); save the state_dict again."
+            )
     return {str(key): value for key, value in state.items()}
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor lies in memory value by value; a few that are repeated may be any size."""
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+        return False
+    stored = value.untyped_storage().nbytes()
+    return not value.is_complex() and value.numel() * value.element_size() <= stored
 
 
 def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -187,7 +202,7 @@ def _layout(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
 def _converted(
     path: Path,
     state: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
+    wanted: Mapping[str, tuple[int, ...]],
     arguments: Mapping[str, Any],
 ) -> dict[str, Tensor]:
     """The file's weights under the network's names, with what the network has and it has not."""
@@ -208,12 +223,12 @@ def _converted(
     *_, last_bias = wanted
     for name, value in wanted.items():
         if name not in given and name != last_bias and _is_optional(name, state):
-            given[name] = torch.zeros_like(value)
+            given[name] = torch.zeros(value)
         if name not in given:
             _no_generator(path, f"it lacks {name}")
-        if given[name].shape != value.shape:
+        if given[name].shape != value:
             _no_generator(
-                path, f"{name} has the shape {_text(given[name])} instead of {_text(value)}"
+                path, f"{name} has the shape {_text(given[name].shape)} instead of {_text(value)}"
             )
         if not torch.isfinite(given[name]).all():
             raise ModelError(f"{path} holds values in {name} that are no numbers; get it again.")
@@ -227,7 +242,7 @@ def _is_dropped(path: Path, name: str, value: Tensor, norm: str) -> bool:
     """What a file may hold that decides nothing."""
     if name.endswith(".filt"):
         # CUT saves its blurs, which are the same in every network.
-        row = torch.tensor([1.0, 2.0, 1.0] if value.shape[-1] == 3 else [1.0, 3.0, 3.0, 1.0])
+        row = torch.tensor([1.0, 2.0, 1.0] if value.shape[-1:] == (3,) else [1.0, 3.0, 3.0, 1.0])
         row = row / row.sum() * (1 if len(row) == 3 else 2)
         square = row[:, None] * row
         if value.shape[-2:] != square.shape or not torch.allclose(value.float(), square):
@@ -248,8 +263,8 @@ def _is_optional(name: str, state: Mapping[str, Tensor]) -> bool:
     return "model.1.bias" not in state and weight is not None and weight.ndim == 4
 
 
-def _text(value: Tensor) -> str:
-    return " x ".join(str(length) for length in value.shape)
+def _text(shape: Sequence[int]) -> str:
+    return " x ".join(str(length) for length in shape)
 
 
 def _no_generator(path: Path, reason: str) -> NoReturn:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from .card import CARD, DEFAULT_MODEL, WEIGHTS, check_card_schema, find_package, read_card
 from .errors import ModelError
 from .io.atomic import atomic_path
-from .networks import Generator, build
+from .networks import Generator, build, shapes
 from .preparation import Intensity, intensity_from_dict
 
 
@@ -127,19 +129,41 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
     folder = find_package(name_or_path)
     card = read_card(folder)
     weights = _checked_weights(folder / WEIGHTS, card)
+    name, arguments = card["network"]["name"], card["network"]["arguments"]
     try:
-        network = build(card["network"]["name"], **card["network"]["arguments"])
-    except ValueError as error:
-        raise ModelError(f"{folder / CARD}: network is not valid: {error}") from None
-    try:
+        _check_fit(folder, shapes(name, **arguments), weights)
+        network = build(name, **arguments)
         cast(nn.Module, network).load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip().rstrip(".")
+    except (ValueError, RuntimeError) as error:
         raise ModelError(
-            f"{folder / WEIGHTS} does not hold the weights of the network in its card "
-            f"({first}); correct network.arguments in {CARD}."
+            f"{folder / CARD}: network is not valid: {str(error).rstrip('.')}; correct the card."
         ) from None
     return Model(network, card, folder)
+
+
+def _check_fit(
+    folder: Path, wanted: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]
+) -> None:
+    """Make sure that weights are those of a network before memory is taken for it."""
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            has, needs = (_by(each.get(name)) for each in (found, wanted))
+            raise ModelError(
+                f"{folder / WEIGHTS} does not hold the weights of the network in its card "
+                f"({name[:60]} is {has}, where the network has {needs}); correct "
+                f"network.arguments in {CARD}."
+            )
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(
+                f"{folder / WEIGHTS} holds values in {name} that are no numbers; restore the "
+                f"model package."
+            )
+
+
+def _by(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else " x ".join(map(str, shape)) or "one number"
 
 
 def _checked_weights(path: Path, card: dict[str, Any]) -> dict[str, Tensor]:
@@ -157,7 +181,7 @@ def _checked_weights(path: Path, card: dict[str, Any]) -> dict[str, Tensor]:
         )
     try:
         return safetensors.torch.load(data)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(
             f"{path} is not a safetensors file ({error}); weights are read from no other format."
         ) from None

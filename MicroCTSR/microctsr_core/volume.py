@@ -25,6 +25,7 @@ Box: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Voxel ranges ((k0, k1), (j0, j1), (i0, i1)), each end excluded, as in Python slices."""
 
 _AXES = "kji"
+_FARTHEST_MM = 1e9  # numbers beyond are of damaged headers, and overflow where they are used
 # Headers hold direction cosines rounded to a few digits; more than this is a real shear.
 _ORTHONORMAL_TOLERANCE = 1e-4
 # Part of a voxel by which a physical box may miss a voxel's edge and still be taken to touch it.
@@ -73,9 +74,9 @@ class Volume:
         set_field = object.__setattr__  # the class is frozen: its fields are settled here, once
         set_field(self, "array", array)
         set_field(self, "spacing", _spacing(self.spacing))
-        set_field(self, "origin", _triple("origin", self.origin))
+        set_field(self, "origin", _origin(self.origin))
         set_field(self, "direction", _direction(self.direction))
-        texts = {str(key): str(value) for key, value in self.metadata.items()}
+        texts = {_text(key): _text(value) for key, value in self.metadata.items()}
         set_field(self, "metadata", MappingProxyType(texts))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -308,7 +309,16 @@ def _spacing(values: Sequence[float]) -> Triple:
     spacing = _triple("spacing", values)
     if min(spacing) <= 0:
         raise GeometryError(f"The spacing must be above zero along every axis, not {spacing} mm.")
+    if not all(1 / _FARTHEST_MM < step < _FARTHEST_MM for step in spacing):
+        raise GeometryError(f"A spacing of {spacing} mm is that of no scan; correct it.")
     return spacing
+
+
+def _origin(values: Sequence[float]) -> Triple:
+    origin = _triple("origin", values)
+    if not all(abs(step) < _FARTHEST_MM for step in origin):
+        raise GeometryError(f"An origin at {origin} mm is that of no scan; correct it.")
+    return origin
 
 
 def _direction(values: ArrayLike) -> NDArray[np.float64]:
@@ -323,6 +333,11 @@ def _direction(values: ArrayLike) -> NDArray[np.float64]:
         )
     direction.flags.writeable = False
     return direction
+
+
+def _text(value: object) -> str:
+    """Text that any file can hold; headers in other encodings leave halves of characters."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _by(numbers: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ import _thread
 import functools
 import inspect
 import os
+import re
 import signal
 import sys
 import threading
@@ -57,10 +58,10 @@ def well_behaved(command: Callable[..., None]) -> Callable[..., None]:
             _end(str(stop) or STOPPED, INTERRUPTED, debug)
         except MicroCTSRError as error:
             _end(f"Error: {error}", ERROR, debug)
-        except MemoryError:
-            advice = "close other programs, or super-resolve a smaller --box"
-            _end(f"Error: The memory of this computer is used up; {advice}.", ERROR, debug)
         except Exception as error:
+            if _is_out_of_memory(error):
+                advice = "close other programs, or super-resolve a smaller --box"
+                _end(f"Error: The memory of this computer is used up; {advice}.", ERROR, debug)
             what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".:")
             advice = "Run it again with --debug and report what it shows."
             _end(f"Error: Unexpected {what}. {advice}", ERROR, debug)
@@ -80,6 +81,14 @@ def well_behaved(command: Callable[..., None]) -> Callable[..., None]:
     added = {parameter.name: parameter.annotation for parameter in (_CONTEXT, _DEBUG)}
     run.__annotations__ = {**hints, **added}
     return run
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether there was no more memory, in the words of Python, PyTorch, ITK or the linker."""
+    if error is None:
+        return False
+    told = re.search("allocate memory|bad_alloc|failed to map segment", str(error))
+    return isinstance(error, MemoryError) or bool(told) or _is_out_of_memory(error.__cause__)
 
 
 def _end(line: str, status: int, debug: bool) -> NoReturn:

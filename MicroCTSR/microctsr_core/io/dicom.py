@@ -10,6 +10,7 @@ Of the header only technical facts are kept: no name, date, identifier or free t
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 
 from ..errors import GeometryError, ReadError
 from ..volume import Volume
+from .claims import check_claim
+from .dicom_elements import elements_fit
 from .dicom_stack import Slice, slice_spacing, sorted_along_normal
 from .images import quiet_itk
 
@@ -34,6 +37,7 @@ _NO_SLICE_CLASSES = (
     *(_STORAGE + kind for kind in ("88.", "11.", "9.", "66", "104.", "481.2", "481.3", "481.5")),
 )
 _PREAMBLE_BYTES = 132  # 128 of anything, then DICM
+_FARTHEST_MM = 1e6
 _TECHNICAL_FACTS = {
     "modality": "0008|0060",
     "manufacturer": "0008|0070",
@@ -106,14 +110,11 @@ def _read_headers(folder: Path, files: Sequence[Path]) -> list[_Header]:
     headers, others = [], []
     with quiet_itk():
         for path in files:
-            reader.SetFileName(str(path))
-            try:
-                reader.ReadImageInformation()
-            except RuntimeError as error:
+            if not _has_header(reader, path):
                 # A slice that is cut short must not pass for a file of another kind: the stack
                 # would just be shorter.
                 if has_dicom_preamble(path) and not _is_no_slice(path):
-                    raise ReadError(_damaged(path)) from error
+                    raise ReadError(_damaged(path))
                 others.append(path)
                 continue
             if not _is_no_slice(path):
@@ -127,6 +128,18 @@ def _read_headers(folder: Path, files: Sequence[Path]) -> list[_Header]:
     return headers
 
 
+def _has_header(reader: sitk.ImageFileReader, path: Path) -> bool:
+    """Whether a file is a DICOM image; the reader then knows its header."""
+    if not elements_fit(path):
+        return False
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _refuse_stumps(others: Sequence[Path], suffixes: set[str]) -> None:
     """Slices cut short ahead of their DICOM mark look like no slices; their names tell."""
     for path in others:
@@ -137,6 +150,9 @@ def _refuse_stumps(others: Sequence[Path], suffixes: set[str]) -> None:
 
 
 def _header(path: Path, reader: sitk.ImageFileReader) -> _Header:
+    dtype = _numpy_type(reader.GetPixelID())
+    components = reader.GetNumberOfComponents()
+    check_claim(path, math.prod(reader.GetSize()) * components * dtype.itemsize)
     tags = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
     size = reader.GetSize()
     step_i, step_j = reader.GetSpacing()[:2]
@@ -144,9 +160,9 @@ def _header(path: Path, reader: sitk.ImageFileReader) -> _Header:
     return _Header(
         path=path,
         series=tags.get("0020|000e", ""),
-        components=reader.GetNumberOfComponents(),
+        components=components,
         frames=size[2] if len(size) > 2 else 1,
-        dtype=_numpy_type(reader.GetPixelID()),
+        dtype=dtype,
         facts=facts,
         tags={tag: tags.get(tag, "") for tag in ("0020|0032", "0020|0037")},
         grid=(size[1], size[0]),
@@ -195,6 +211,8 @@ def _to_slice(header: _Header) -> Slice:
         cosines = [float(number) for number in header.tags["0020|0037"].split("\\")]
         row, column = np.array(cosines).reshape(2, 3)
         x, y, z = position
+        if not np.abs((*position, *cosines)).max() < _FARTHEST_MM:
+            raise ValueError("no place in a scanner")
     except ValueError:
         raise ReadError(
             f"{path} does not tell where its slice lies (Image Position and Orientation Patient); "
@@ -207,10 +225,12 @@ def _read_values(headers: list[_Header]) -> NDArray[Any]:
     dtype = np.result_type(*(header.dtype for header in headers))
     if dtype == np.float64:  # what a fractional slope gives; CT needs no more than single
         dtype = np.dtype(np.float32)
-    stack = np.empty((len(headers), *headers[0].grid), dtype)
+    shape = (len(headers), *headers[0].grid)
+    check_claim(headers[0].path.parent, math.prod(shape) * dtype.itemsize)
+    stack = np.empty(shape, dtype)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    with quiet_itk():
+    with quiet_itk(), np.errstate(over="ignore"):  # what is too large becomes infinite
         for number, header in enumerate(headers):
             reader.SetFileName(str(header.path))
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,10 +13,22 @@ import SimpleITK as sitk
 from ..errors import GeometryError, ReadError
 from ..volume import Volume
 from .checks import not_numbers
-from .completeness import check_complete, count_not_numbers
+from .claims import check_claim
+from .completeness import check_complete
+from .headers import check_text_header
+from .nifti import count_not_numbers, is_nifti, read_nifti_header
 from .raw_nrrd import METADATA_PREFIX, map_raw_nrrd
 
-_KNOWN_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
+# Of these, no other reader of ITK is asked what it makes of a file.
+_READERS = {
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+_KNOWN_SUFFIXES = tuple(_READERS)
 
 
 @contextmanager
@@ -39,14 +52,22 @@ def read_image(path: Path) -> Volume:
     if path.name.lower().endswith(".nrrd"):
         with suppress(ReadError):  # of another kind, or damaged, which ITK tells apart
             return map_raw_nrrd(path)
+    check_text_header(path)
+    if is_nifti(path):
+        read_nifti_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    for suffix, kind in _READERS.items():
+        if path.name.lower().endswith(suffix):
+            reader.SetImageIO(kind)
     with quiet_itk():
         try:
             reader.ReadImageInformation()
         except RuntimeError as error:
             raise ReadError(_unreadable(path)) from error
         _check_kind(path, reader)
+        voxel_bytes = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
+        check_claim(path, math.prod(reader.GetSize()) * voxel_bytes)
         check_complete(path)
         bad = count_not_numbers(path)
         if bad:  # ITK would make zeros of them, and nobody would know

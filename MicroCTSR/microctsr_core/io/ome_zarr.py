@@ -20,6 +20,7 @@ from .. import __version__
 from ..errors import GeometryError, MicroCTSRError, ReadError
 from ..pieces import OnDisk
 from ..volume import Triple, Volume
+from .claims import check_claim
 
 if TYPE_CHECKING:
     import zarr
@@ -68,6 +69,23 @@ def is_ome_zarr(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+class _Chunks:
+    """A Zarr array, of which a part that cannot be read is told in one sentence."""
+
+    def __init__(self, path: Path, array: Any) -> None:
+        self._path, self._array = path, array
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype: np.dtype[Any] = array.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self._array[key]
+        except Exception as error:  # each codec of zarr has errors of its own
+            raise ReadError(
+                f"{self._path} is damaged ({error}); copy or convert it again."
+            ) from error
+
+
 def open_ome_zarr(path: str | os.PathLike[str], spacing: Sequence[float] | None = None) -> Volume:
     """The finest level of an OME-Zarr image, of which only what is looked at is read.
 
@@ -87,13 +105,17 @@ def open_ome_zarr(path: str | os.PathLike[str], spacing: Sequence[float] | None 
     scale = _multiscales(path, group)[0]
     try:
         level = scale["datasets"][0]
-        array: Any = group[level["path"]]
+        array = _array(path, group, str(level["path"]))
         axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scale["axes"]]
         lead = _lead(path, axes, array.shape)
         factor, offset = _transformed(level, scale, array.ndim)
         units = [axis.get("unit") for axis in axes[-3:]]
-        volume = Volume(OnDisk(array, lead))  # type: ignore[arg-type]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        volume = Volume(OnDisk(_Chunks(path, array), lead))  # type: ignore[arg-type]
+    except GeometryError as error:
+        raise ReadError(f"{path} cannot be used as a scan: {error}") from error
+    except MicroCTSRError:
+        raise
+    except Exception as error:  # each codec of zarr has errors of its own
         raise ReadError(
             f"{path} is damaged, or no OME-Zarr image of version 0.4 or 0.5 ({error}); "
             f"convert it again."
@@ -103,7 +125,7 @@ def open_ome_zarr(path: str | os.PathLike[str], spacing: Sequence[float] | None 
         return _placed(path, volume, own)
     if spacing is not None:
         return _placed(path, volume, {"spacing": spacing, "origin": (0, 0, 0)})
-    if not all(unit in _MILLIMETRES for unit in units):
+    if not all(isinstance(unit, str) and unit in _MILLIMETRES for unit in units):
         raise ReadError(
             f"{path} does not tell the unit of its voxel size; give the voxel size in mm "
             f"(--spacing z,y,x)."
@@ -120,10 +142,8 @@ def read_ome_zarr(path: str | os.PathLike[str], spacing: Sequence[float] | None 
         ReadError: as :func:`open_ome_zarr`, or chunks are damaged.
     """
     lazy = open_ome_zarr(path, spacing)
-    try:
-        return lazy.with_array(np.asarray(lazy.array))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ReadError(f"{path} is damaged ({error}); copy or convert it again.") from error
+    check_claim(Path(path).expanduser(), lazy.array.size * lazy.dtype.itemsize)
+    return lazy.with_array(np.asarray(lazy.array))
 
 
 def create_ome_zarr(folder: Path, grid: Volume, slab: int) -> None:
@@ -276,11 +296,45 @@ def _open(path: Path) -> zarr.Group:
     zarr = library()
     if not path.exists():
         raise ReadError(f"{path} does not exist; check its name.")
+    _check_files(path)
     try:
         group: Any = zarr.open_group(path, mode="r")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # each codec of zarr has errors of its own
         raise ReadError(f"{path} is no OME-Zarr image; give a folder that holds one.") from error
     return group
+
+
+def _check_files(path: Path) -> None:
+    """Refuse links to devices, which would be read without end."""
+    for folder, _, files in os.walk(path):
+        for entry in (Path(folder, name) for name in files):
+            if entry.is_symlink() and entry.exists() and not entry.is_file():
+                raise ReadError(f"{entry} is no file; copy the image again.")
+
+
+def _array(path: Path, group: zarr.Group, name: str) -> Any:
+    """An image's array, whose chunks can be held in memory one at a time."""
+    if ".." in name.split("/") or name.startswith("/"):
+        raise ReadError(f"{path} names an array outside it, {name!r}; convert it again.")
+    array: Any = group[name]
+    for chunk in (array.chunks, array.shards or array.chunks):
+        check_claim(path, math.prod(chunk) * array.dtype.itemsize)
+    if array.shards is None and "blosc" in repr(array.compressors).lower():
+        _check_blosc(path / name)
+    return array
+
+
+def _check_blosc(folder: Path) -> None:
+    """Refuse chunks that are cut short: Blosc reads on behind their end, and gives what lies there.
+
+    A chunk begins with its own length (c-blosc, README_CHUNK_FORMAT.rst).
+    """
+    for chunk in folder.rglob("*"):
+        if chunk.is_file() and not chunk.name.startswith((".z", "zarr.json")):
+            with chunk.open("rb") as file:
+                start = file.read(16)
+            if len(start) < 16 or int.from_bytes(start[12:], "little") > chunk.stat().st_size:
+                raise ReadError(f"{chunk} is damaged or cut short; copy or convert it again.")
 
 
 def _multiscales(path: Path, group: zarr.Group) -> list[Any]:
@@ -331,5 +385,10 @@ def _placed(path: Path, volume: Volume, place: Mapping[str, Any]) -> Volume:
             np.asarray(place.get("direction", np.eye(3))),
             place.get("metadata", {}),
         )
-    except (GeometryError, KeyError, AttributeError) as error:
+    except GeometryError as error:
         raise ReadError(f"{path} cannot be used as a scan: {error}") from error
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ReadError(
+            f"{path} is damaged: its attribute {ATTRIBUTE} does not tell where it lies "
+            f"({error!r:.80}); convert it again."
+        ) from error

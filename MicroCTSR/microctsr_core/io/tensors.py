@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
-from ..errors import ReadError
+from ..errors import MicroCTSRError, ReadError
+from .claims import check_claim
 
 
 def read_tensors(path: Path) -> Any:
@@ -19,9 +21,14 @@ def read_tensors(path: Path) -> Any:
     import torch
 
     try:
+        if zipfile.is_zipfile(path):  # whose entries may unpack to far more than they are
+            with zipfile.ZipFile(path) as archive:
+                check_claim(path, sum(entry.file_size for entry in archive.infolist()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of formats that are old, but readable
             return torch.load(path, map_location="cpu", weights_only=True)
+    except MicroCTSRError:
+        raise
     except OSError as error:
         raise ReadError(
             f"The checkpoint {path} cannot be read ({error.strerror or error}); check its name."

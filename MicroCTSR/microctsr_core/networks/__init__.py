@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .compact import CompactGenerator
 from .resnet import ResNetGenerator
@@ -32,6 +34,9 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "srresnet": SRResNetGenerator,
     "unet": UNetGenerator,
 }
+
+_GREATEST = 2048  # of numbers that a card gives as arguments
+_LONGEST_LIST = 64
 
 
 class Generator(Protocol):
@@ -93,6 +98,41 @@ def build(name: str, **arguments: Any) -> Generator:
     if name not in NETWORKS:
         raise ValueError(f"There is no network {name!r}; there are {', '.join(sorted(NETWORKS))}.")
     try:
+        _check_sizes(arguments)
         return cast(Generator, NETWORKS[name](**arguments))
-    except (TypeError, RuntimeError) as error:  # RuntimeError: sizes PyTorch cannot make
+    except (TypeError, RuntimeError, OverflowError, AttributeError) as error:
+        # RuntimeError: sizes PyTorch cannot make; the others: arguments of another type
         raise ValueError(f"The network {name!r} cannot be built: {error}.") from None
+
+
+def shapes(name: str, **arguments: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of a generator's weights by their names; no memory is taken for them.
+
+    Raises:
+        ValueError: as :func:`build`.
+        ModelError: as :func:`build`.
+    """
+    with torch.device("meta"), _Undrawn():
+        network = cast(nn.Module, build(name, **arguments))
+    return {key: tuple(value.shape) for key, value in network.state_dict().items()}
+
+
+class _Undrawn(TorchFunctionMode):
+    """Weights are not drawn: without memory there is nothing to draw, and PyTorch's way of doing
+    so all the same loads its compiler."""
+
+    def __torch_function__(
+        self, function: Any, _types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(function, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+def _check_sizes(arguments: dict[str, Any]) -> None:
+    """No network has so many channels or layers; trying to make them would take all memory."""
+    for name, value in arguments.items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        numbers = [part for part in parts if isinstance(part, int | float)]
+        if len(parts) > _LONGEST_LIST or any(not abs(n) <= _GREATEST for n in numbers):
+            raise ValueError(f"{name} is {repr(value)[:60]}, larger than in any network.")

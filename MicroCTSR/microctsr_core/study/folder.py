@@ -203,9 +203,10 @@ def read_links(study: ReaderStudy) -> Links:
 def _read(path: Path) -> dict[str, Any]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(entries, ensure_ascii=False).encode()  # halves of characters cannot be shown
     except OSError as error:
         raise ReadError(f"{path} cannot be read ({error.strerror}); restore it.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReadError(f"{path} is not valid JSON; restore the file.") from None
     if not isinstance(entries, dict):
         raise ReadError(f"{path} is not valid JSON of a study; restore the file.")

@@ -16,7 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import MicroCTSRError, ReadError, WriteError
+from .protocol import STARS
 
+_STARS = range(1, STARS + 1)
 _WAIT_S = 20.0  # for another rater's rating that is being written
 _SCHEMA = """
 CREATE TABLE study (id TEXT NOT NULL, closed_at TEXT, criteria TEXT);
@@ -175,7 +177,10 @@ class Ratings:
                 "FROM ratings WHERE rater = ? GROUP BY trial",
                 (rater,),
             )
-            return {trial: _rating(*values) for trial, *values, _ in rows}
+            found = {trial: _rating(*values) for trial, *values, _ in rows}
+            if not all(isinstance(trial, int) for trial in found):
+                raise ValueError("a trial that is no number")
+            return found
 
     def close(self) -> None:
         """Take no more ratings. A study that is closed stays so."""
@@ -221,7 +226,7 @@ class Ratings:
                 f"{self.path} cannot be {'written' if write else 'read'} ({error}); make its "
                 f"folder writable, or copy the study to a folder that is."
             ) from error
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError):
             raise ReadError(_not_ratings(self.path)) from None
 
     @staticmethod
@@ -248,8 +253,20 @@ class Ratings:
         return None if revision is None else cls._revision(connection, rater, trial, revision)
 
 
-def _rating(revision: int, image: str, stars: str, remark: str, given_at: str) -> Rating:
-    return Rating(tuple(json.loads(stars)), remark, revision, image, given_at)
+def _rating(revision: object, image: object, stars: object, remark: object, at: object) -> Rating:
+    """A row of the database.
+
+    Raises:
+        ValueError: it holds what no server has written.
+    """
+    given = json.loads(stars) if isinstance(stars, str) else None
+    if not isinstance(given, list) or not isinstance(revision, int):
+        raise ValueError("a rating without stars")
+    if not all(star is None or star in _STARS for star in given):
+        raise ValueError("a rating that is none")
+    if not (isinstance(image, str) and isinstance(remark, str) and isinstance(at, str)):
+        raise ValueError("a rating without its texts")
+    return Rating(tuple(given), remark, revision, image, at)
 
 
 def _same(first: Rating, second: Rating) -> bool:

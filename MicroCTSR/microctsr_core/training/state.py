@@ -258,7 +258,8 @@ def _is_at_work(state: RunState, output: Path) -> bool:
     """Whether the process that wrote a state is still there."""
     if state.host != platform.node():
         try:
-            return time.time() - (output / STATE).stat().st_mtime < _SILENCE_S
+            # A clock that was set back would make a silent run look new for as long.
+            return abs(time.time() - (output / STATE).stat().st_mtime) < _SILENCE_S
         except OSError:
             return False
     try:
