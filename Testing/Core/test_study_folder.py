@@ -268,6 +268,22 @@ def test_a_comparison_makes_a_study_and_needs_no_truth(tmp_path):
     assert np.array_equal(pixels(images / cubic), pixels(images / original))
 
 
+def test_a_comparison_names_the_method_that_the_others_are_compared_with(tmp_path):
+    write_phantoms(tmp_path / "cases", 1)
+    write_results(tmp_path / "elsewhere", 1)
+    yaml = tmp_path / "comparison.yaml"
+    methods = "methods:\n  ours: {results: elsewhere}\n  cubic: cubic\n"
+    yaml.write_text(f"{methods}cases: cases\nagainst: ours\n")
+    options = ("study", "create", tmp_path / "study", "--comparison", yaml, "--slices", 1)
+    assert_one_line_error(
+        run(*options, "--against", "theirs"),
+        f"'theirs' is none of the methods of {yaml} (ours, cubic); name one of them.",
+    )
+    assert not (tmp_path / "study_work").exists()  # before any work
+    assert run(*options).exit_code == 0
+    assert open_study(tmp_path / "study").against == "ours"
+
+
 def test_a_single_scan_may_be_given_with_single_results(tmp_path):
     write_volume(low(0), tmp_path / "ct.nrrd")
     for name, volume in toy_cases(1)[0].results.items():

@@ -40,7 +40,10 @@ def create(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Method the others are compared with; else the last."),
+        typer.Option(
+            metavar="NAME",
+            help="Method the others are compared with; else the YAML's, or the last.",
+        ),
     ] = None,
     slices: Annotated[
         int, typer.Option(min=1, metavar="N", help="Slices of each case, evenly spread.")
@@ -76,10 +79,11 @@ def create(
     with progress_on_stderr() as progress:
         progress(0.0, "Loading libraries")
         try:
-            from ..study.cases import from_comparison, from_folders
+            from ..study.cases import compared_with, from_comparison, from_folders
             from ..study.creation import RATERS, create_study
 
             if comparison is not None:
+                against = compared_with(comparison, against)
                 work = folder.with_name(f"{folder.name}_work")
                 found = from_comparison(comparison, work, device, progress)
             else:

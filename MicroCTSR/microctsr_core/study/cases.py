@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from ..errors import MicroCTSRError
 from ..evaluation.comparison.elsewhere import find_result, read_numbers, read_on, stem
 from ..io import check_image, read_volume
 from ..training.folders import find_sources
@@ -49,6 +50,28 @@ def from_folders(
             grid = next(iter(results.values()), None)
             results[method] = read_numbers(path) if grid is None else read_on(path, grid)
         yield Case(name, scan, results)
+
+
+def compared_with(path: str | os.PathLike[str], against: str | None = None) -> str:
+    """The method that the others are compared with: `against`, or the one that a YAML file names.
+
+    Args:
+        path: of a comparison's YAML file.
+        against: a method of it.
+
+    Raises:
+        MicroCTSRError: the file is not valid, or `against` is none of its methods.
+    """
+    from ..evaluation.comparison.study import load_study
+
+    study = load_study(path, measured=False)
+    methods = [method.name for method in study.methods]
+    if against is not None and against not in methods:
+        raise MicroCTSRError(
+            f"{against!r} is none of the methods of {path} ({', '.join(methods)}); name one of "
+            f"them."
+        )
+    return against or study.against
 
 
 def from_comparison(
