@@ -21,6 +21,9 @@ AT_FILE_SCOPE = set(sys.stdlib_module_names) | {"slicer", "vtk", "numpy"} | OWN
 
 Import = ast.Import | ast.ImportFrom
 
+# Imported once the installation has been looked at; see StudyFolder.
+AFTER_INSTALLATION = {"from microctsr_core.study import open_study, progress_of"}
+
 NOTHING_INSTALLED = """
 import sys
 there = sys.stdlib_module_names | {"numpy", "scipy", "microctsr_core"}
@@ -102,7 +105,8 @@ def test_what_slicers_side_imports_of_the_library_needs_nothing_installed() -> N
         for node in imports(file)
         if ast.unparse(node).split()[1].partition(".")[0] == LIBRARY.name
     }
-    code = "\n".join([NOTHING_INSTALLED, *sorted(wanted)])
+    assert wanted >= AFTER_INSTALLATION
+    code = "\n".join([NOTHING_INSTALLED, *sorted(wanted - AFTER_INSTALLATION)])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
