@@ -40,7 +40,7 @@ def find_package(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
     if name in list_models():
         return _BUNDLED / name
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         return path
     available = ", ".join(list_models()) or "none in this installation"
     raise ModelError(
@@ -59,9 +59,9 @@ def check_new_package(folder: Path, overwrite: bool = False) -> None:
     Raises:
         WriteError: it is a file, or it holds something and may not be written over.
     """
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise WriteError(f"{folder} is a file; give the name of a folder.")
-    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+    if not overwrite and os.path.isdir(folder) and any(folder.iterdir()):
         raise WriteError(
             f"{folder} exists already and is not empty; give another folder, or --overwrite to "
             f"replace the model in it."

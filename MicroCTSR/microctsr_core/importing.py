@@ -166,6 +166,9 @@ def _check_kind(path: Path, state: Mapping[str, Tensor]) -> None:
     stem = state.get("model.1.weight")
     if stem is None or stem.ndim != 4 or stem.shape[-2:] != (7, 7):
         _no_generator(path, "it lacks the 7x7 convolution model.1.weight")
+    for name, value in state.items():
+        if name.endswith(".weight") and value.ndim == 0:
+            _no_generator(path, f"{name} is a number")
 
 
 def _layout(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:

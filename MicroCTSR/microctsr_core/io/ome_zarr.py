@@ -294,7 +294,7 @@ def _metadata(grid: Volume, factors: Sequence[tuple[int, int, int]]) -> dict[str
 
 def _open(path: Path) -> zarr.Group:
     zarr = library()
-    if not path.exists():
+    if not os.path.exists(path):
         raise ReadError(f"{path} does not exist; check its name.")
     _check_files(path)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 import signal
 import tempfile
@@ -189,7 +190,7 @@ def write_cases(
         )
     folders = [output / f"case_{number:03d}" for number in range(cases)]
     for folder in folders:
-        if folder.exists() and not overwrite:
+        if os.path.exists(folder) and not overwrite:
             raise MicroCTSRError(
                 f"{folder} exists already; choose another folder or pass --overwrite."
             )

@@ -158,7 +158,7 @@ def open_study(folder: str | os.PathLike[str]) -> ReaderStudy:
     """
     folder = Path(folder).expanduser()
     path = folder / STUDY
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ReadError(f"{folder} does not exist; give the study's folder, or its new place.")
     if not path.is_file():
         raise ReadError(

@@ -104,7 +104,7 @@ def find_sources(folder: Path, domain: Domain, spacing: Triple | None = None) ->
         ReadError: the folder is not there, or holds no case.
     """
     folder = Path(folder).expanduser().absolute()
-    if not folder.exists():
+    if not os.path.exists(folder):
         raise ReadError(f"{folder} does not exist; check its name.")
     if folder.is_file():
         return [replace(_file_source(folder, folder.name, spacing), domain=domain)]

@@ -219,11 +219,14 @@ def _other_state(state: dict[str, Any], random: Random) -> Any:
     for _ in range(random.choice((1, 1, 2))):
         name = random.choice(sorted(state))
         value = state[name]
+        if not isinstance(value, torch.Tensor):  # made odd before
+            continue
         odd = (
             torch.zeros(1).expand(10**6, 10**6), torch.zeros(1, 1, 1, 1).expand(10**4, 10**4, 7, 7),
             torch.zeros(1, dtype=torch.half).expand(value.shape), value.to_sparse(), value * 1j,
             value.to("meta"), value.double(), value.half(), value.bool(), value.long(),
-            torch.full_like(value, float("nan")), torch.full_like(value, 1e38), value[:0], value[None],
+            torch.full_like(value, float("nan"), dtype=torch.float),
+            torch.full_like(value, 1e38, dtype=torch.float), value[:0], value[None],
             value.flatten(), torch.tensor(1.0), torch.nn.Parameter(value), "text", 1, None, [value],
             torch.quantize_per_tensor(value, 0.1, 0, torch.quint8), value.transpose(0, -1),
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def find_result(folder: Path, name: str) -> Path:
     Raises:
         ReadError: the folder or the volume is not there.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ReadError(f"{folder} is no folder of results; check its name.")
     path = find_volume(folder, name)
     if path is None:
@@ -38,7 +39,7 @@ def find_result(folder: Path, name: str) -> Path:
 def find_volume(folder: Path, name: str) -> Path | None:
     """The volume of a name in a folder, whatever its suffix."""
     paths = (folder / f"{name}{suffix}" for suffix in (*VOLUME_SUFFIXES, _ZARR))
-    return next((path for path in paths if path.exists()), None)
+    return next((path for path in paths if os.path.exists(path)), None)
 
 
 def read_numbers(path: Path) -> Volume:

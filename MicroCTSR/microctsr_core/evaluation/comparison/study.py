@@ -211,7 +211,7 @@ def _method(name: str, entry: Any, path: Path, folder: Path) -> Method:
     if isinstance(entry, Mapping) and len(entry) == 1:
         (kind, value), *_ = entry.items()
         if kind == "model" and isinstance(value, str):
-            if value not in list_models() and not (folder / value).is_dir():
+            if value not in list_models() and not os.path.isdir(folder / value):
                 raise ModelError(
                     f"{path}: methods.{name}: there is no bundled model {value!r} (there is "
                     f"{', '.join(list_models())}) and no folder {folder / value}; name a model."
@@ -219,7 +219,7 @@ def _method(name: str, entry: Any, path: Path, folder: Path) -> Method:
             package = find_package(value if value in list_models() else folder / value)
             return Method(name, "model", package)
         if kind == "results" and isinstance(value, str):
-            if not (folder / value).is_dir():
+            if not os.path.isdir(folder / value):
                 raise ReadError(
                     f"{path}: methods.{name}: the folder {folder / value} does not exist; check "
                     f"its name."
@@ -263,14 +263,14 @@ def _cases(entries: _Entries, path: Path, folder: Path) -> tuple[Case, ...]:
             raise MicroCTSRError(
                 f"{path}: {case.name!r} cannot be the name of a case, as files are called by it."
             )
-        if case.truth is not None and not case.truth.exists():
+        if case.truth is not None and not os.path.exists(case.truth):
             raise ReadError(f"{path}: {case.truth} does not exist; check the truth of {case.name}.")
     return tuple(cases)
 
 
 def _source(entry: _CaseEntries, low: Path, path: Path) -> Source:
     """The one scan at a path."""
-    if not low.exists():
+    if not os.path.exists(low):
         raise ReadError(f"{path}: {low} does not exist; check the scan of {entry.name}.")
     sources = find_sources(low, "low")
     if len(sources) > 1:
