@@ -227,8 +227,8 @@ def _other_state(state: dict[str, Any], random: Random) -> Any:
             value.to("meta"), value.double(), value.half(), value.bool(), value.long(),
             torch.full_like(value, float("nan"), dtype=torch.float),
             torch.full_like(value, 1e38, dtype=torch.float), value[:0], value[None],
-            value.flatten(), torch.tensor(1.0), torch.nn.Parameter(value), "text", 1, None, [value],
-            torch.quantize_per_tensor(value, 0.1, 0, torch.quint8), value.transpose(0, -1),
+            value.flatten(), torch.tensor(1.0), torch.nn.Parameter(value.float()), "text", 1, None, [value],
+            torch.quantize_per_tensor(value.float(), 0.1, 0, torch.quint8), value.transpose(0, -1),
         )  # fmt: skip
         if random.random() < 0.2:
             new = random.choice(("", name + "x", "module." + name, "model.9999.conv_block.1.weight",
