@@ -8,6 +8,7 @@ import importlib
 import io
 import shutil
 
+import matplotlib as mpl
 import pytest
 
 from documents import PAGES, blocks
@@ -27,6 +28,7 @@ def pages(runs):
 def test_snippets_run_in_their_order_and_print_what_is_shown(page, tmp_path, monkeypatch):
     shutil.copy(sample_volume_path(), tmp_path / "ct.nrrd")
     monkeypatch.chdir(tmp_path)
+    mpl.use("Agg")  # no window, whatever other tests have opened
     names: dict = {"__name__": "__main__"}
     for block in snippets(page, True):
         printed = io.StringIO()

@@ -51,7 +51,10 @@ def test_the_scene_names_the_patient_in_the_input_alone(told_and_made, tmp_path)
     scene = slicer.mrmlScene
     scene.SetURL(str(tmp_path / "scene.mrml"))
     scene.SetSaveToXMLString(1)
-    scene.Commit()
+    try:
+        scene.Commit()
+    finally:
+        scene.SetSaveToXMLString(0)
     elements = re.findall(r"<Volume\b.*?</Volume>", scene.GetSceneXMLString(), re.DOTALL)
     told = [element for element in elements if found_in(element.encode())]
     assert len(elements) == 1 + len(nodes)

@@ -1,7 +1,10 @@
 """The tab of the reader study says what to choose, what is wrong, and whether its server runs."""
 
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 import slicer
 
 import host
-from panel import add_ct, linear_transform, pretend_missing
+from panel import REPOSITORY, add_ct, linear_transform, pretend_missing
 from training_panel import READER_STUDY, open_tab, wait_until_idle
 
 
@@ -23,16 +26,26 @@ def tab(training):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """A study of two raters that the library made."""
-    from toy_reader_study import toy_study
+    """The folder of a study of two raters that the library made.
 
-    return toy_study(tmp_path_factory.mktemp("made") / "ears", raters=("Anna", "Ben"))
+    In a process of its own: opening a module drops the library that the tests of it have imported.
+    """
+    folder = tmp_path_factory.mktemp("made") / "ears"
+    made = f"toy_study({str(folder)!r}, raters=['Anna', 'Ben'])"
+    paths = [str(REPOSITORY / "MicroCTSR"), str(REPOSITORY / "Testing" / "Core")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    subprocess.run(
+        [sys.executable, "-c", f"from toy_reader_study import toy_study; {made}"],
+        env=environment,
+        check=True,
+    )
+    return folder
 
 
 @pytest.fixture
 def study(made, tmp_path):
     """The folder of a copy of the study."""
-    return shutil.copytree(made.folder, tmp_path / "ears")
+    return shutil.copytree(made, tmp_path / "ears")
 
 
 @pytest.fixture
@@ -293,7 +306,7 @@ def test_a_folder_without_a_study_is_explained(tab, study, tmp_path):
     assert not tab.ui.startServerButton.enabled
 
 
-def test_a_server_that_dies_is_told_and_started_again(chosen, study, made):
+def test_a_server_that_dies_is_told_and_started_again(chosen, study):
     server = serve(chosen)
     assert f"The server runs at {server.base}" in chosen.ui.serverLabel.text
     for control in (chosen.ui.readerStudyPath, chosen.ui.studyPortSpinBox):
@@ -357,7 +370,7 @@ def test_a_running_server_outlives_its_scene_and_ends_with_its_module(chosen, st
 # Close and analyse --------------------------------------------------------------------------------
 
 
-def test_closing_asks_once_more(chosen, made):
+def test_closing_asks_once_more(chosen):
     host.click(chosen.ui.closeStudyButton)
     assert chosen.ui.keepOpenButton.visible
     host.click(chosen.ui.keepOpenButton)
