@@ -23,6 +23,7 @@ coverage: $(STAMP) ## Run the tests and report the lines and branches that they 
 	mkdir -p output/coverage
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
+	rm -f output/coverage/data.* # half written by processes that tests have killed
 	$(BIN)/coverage html --quiet --directory output/coverage/html
 	$(BIN)/coverage report --fail-under 92 --include 'MicroCTSR/microctsr_core/*'
 	$(BIN)/coverage report --fail-under 85 --omit 'MicroCTSR/microctsr_core/*'
