@@ -140,6 +140,13 @@ def test_a_dicom_element_longer_than_its_file_is_refused_at_once(tmp_path) -> No
         read_volume(tmp_path / "ct")
 
 
+def test_a_dicom_element_of_a_kind_that_there_is_not_is_refused(tmp_path) -> None:
+    write_series(tmp_path, HU)
+    path = sorted(tmp_path.iterdir())[0]
+    path.write_bytes(path.read_bytes().replace(b"\x02\x00\x03\x00UI", b"\x02\x00\x03\x00QI", 1))
+    refused(tmp_path, "damaged")
+
+
 def test_a_deflated_dicom_slice_that_is_damaged_does_not_keep_the_reader_for_ever(tmp_path) -> None:
     import pydicom
 

@@ -17,18 +17,19 @@ _GREATEST_RATIO = 500
 _IN_ONE_FILE = (".nrrd", ".mha", ".nii", ".gz", ".tif", ".tiff", ".pth")
 
 
-def check_claim(path: Path, claimed_bytes: int) -> None:
+def check_claim(path: Path, claimed_bytes: int, any_bytes: int = _ANY_BYTES) -> None:
     """Make sure that what a file unpacks to can be true, and fits into free memory.
 
     Args:
         path: the file or folder.
         claimed_bytes: what its values take in memory, by its header.
+        any_bytes: claims up to this are believed.
 
     Raises:
         ReadError: it claims far more than it can hold.
         ResourceError: it does not fit into the memory that is free.
     """
-    if claimed_bytes <= _ANY_BYTES:
+    if claimed_bytes <= any_bytes:
         return
     stored_bytes = _stored_bytes(path)
     if claimed_bytes > _GREATEST_RATIO * stored_bytes:

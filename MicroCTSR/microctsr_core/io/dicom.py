@@ -38,6 +38,7 @@ _NO_SLICE_CLASSES = (
 )
 _PREAMBLE_BYTES = 132  # 128 of anything, then DICM
 _FARTHEST_MM = 1e6
+_ANY_FILE_BYTES = 50_000_000  # GDCM takes several times as much to unpack a file
 _TECHNICAL_FACTS = {
     "modality": "0008|0060",
     "manufacturer": "0008|0070",
@@ -152,7 +153,7 @@ def _refuse_stumps(others: Sequence[Path], suffixes: set[str]) -> None:
 def _header(path: Path, reader: sitk.ImageFileReader) -> _Header:
     dtype = _numpy_type(reader.GetPixelID())
     components = reader.GetNumberOfComponents()
-    check_claim(path, math.prod(reader.GetSize()) * components * dtype.itemsize)
+    check_claim(path, math.prod(reader.GetSize()) * components * dtype.itemsize, _ANY_FILE_BYTES)
     tags = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
     size = reader.GetSize()
     step_i, step_j = reader.GetSpacing()[:2]

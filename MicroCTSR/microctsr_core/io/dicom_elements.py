@@ -17,6 +17,8 @@ from .claims import check_claim
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+_SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
+          b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}  # fmt: skip
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DEEPEST = 30  # sequences in sequences
@@ -86,6 +88,8 @@ def _element(data: Bytes, place: int, order: str, explicit: bool) -> tuple[int, 
         return tag, struct.unpack_from(f"{order}I", data, place + 4)[0], place + 8
     if kind in _LONG:
         return tag, struct.unpack_from(f"{order}I", data, place + 8)[0], place + 12
+    if kind not in _SHORT:
+        raise ValueError("an element of no kind that there is")
     return tag, struct.unpack_from(f"{order}H", data, place + 6)[0], place + 8
 
 
