@@ -1,6 +1,7 @@
 """A study of readers in its folder: what it holds and how far the raters are, whoever serves it."""
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from slicer.i18n import tr as _
@@ -71,7 +72,8 @@ class StudyFolder:
         """
         if self.study is None:
             raise ReadError(self.problem or _("Choose the folder of a study."))
-        self.study.ratings.close()
+        with _itsErrors():
+            self.study.ratings.close()
         self._look()
 
     def refresh(self):
@@ -113,10 +115,11 @@ class StudyFolder:
             ).format(packages=", ".join(missing))
             return
         try:
-            from microctsr_core.study import open_study, progress_of
+            with _itsErrors():
+                from microctsr_core.study import open_study, progress_of
 
-            study = study or open_study(self.folder)
-            self.progress, self.closedAt = progress_of(study), study.ratings.closed_at()
+                study = study or open_study(self.folder)
+                self.progress, self.closedAt = progress_of(study), study.ratings.closed_at()
             self.study = study
         except MicroCTSRError as error:
             self.problem = str(error)
@@ -134,6 +137,20 @@ class StudyFolder:
         if self.folder is None:
             return ()
         return tuple(_stamp(self.folder / name) for name in (STUDY, RATINGS))
+
+
+@contextmanager
+def _itsErrors():
+    """Raise what the library complains of as an error that this module knows.
+
+    Slicer's Reload of MicroCTSR reads the library again, and with it another class of that name.
+    """
+    from microctsr_core import errors
+
+    try:
+        yield
+    except errors.MicroCTSRError as error:
+        raise MicroCTSRError(str(error)) from error
 
 
 def _stamp(path):

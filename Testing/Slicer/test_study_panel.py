@@ -291,6 +291,13 @@ def test_missing_packages_are_asked_for_at_the_first_use(chosen, monkeypatch):
 # Rate ---------------------------------------------------------------------------------------------
 
 
+def test_a_damaged_study_is_explained_though_the_other_module_was_reloaded(tab, study):
+    host.reload("MicroCTSR")
+    (study / "study.json").write_text("{}")
+    tab.parameters.readerStudyFolder = str(study)
+    assert "study.json: id is not valid" in tab.ui.studyLabel.text
+
+
 def test_a_folder_without_a_study_is_explained(tab, study, tmp_path):
     tab.parameters.readerStudyFolder = str(tmp_path)
     words = f"{tmp_path} holds no study; choose the folder of one, or a new folder."
