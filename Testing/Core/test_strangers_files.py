@@ -131,6 +131,20 @@ def test_a_nifti_header_that_cannot_be_is_refused(place, kind, value, word, tmp_
     refused(tmp_path / "ct.nii", word)
 
 
+@pytest.mark.parametrize("name", ["a.mha", "a.mhd"])
+def test_a_metaimage_that_says_it_is_compressed_and_is_not_is_refused(name, tmp_path) -> None:
+    import SimpleITK as sitk
+
+    sitk.WriteImage(sitk.GetImageFromArray(HU), str(tmp_path / name), useCompression=True)
+    assert np.array_equal(read_volume(tmp_path / name).array, HU)
+    sitk.WriteImage(sitk.GetImageFromArray(HU), str(tmp_path / name), useCompression=False)
+    plain = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(
+        plain.replace(b"CompressedData = False", b"CompressedData = True")
+    )
+    refused(tmp_path / name, "damaged")
+
+
 def test_a_dicom_element_longer_than_its_file_is_refused_at_once(tmp_path) -> None:
     path = write_series(tmp_path / "ct", stored_values())[2]
     data = path.read_bytes()

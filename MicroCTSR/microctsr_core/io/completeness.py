@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +23,7 @@ _DETACHED = {"data file", "datafile"}
 
 
 def check_complete(path: Path) -> None:
-    """Make sure that a .nii, .nii.gz, .mha or gzipped .nrrd file holds all its values.
+    """Make sure that a .nii, .nii.gz, .mha, .mhd or gzipped .nrrd file holds all its values.
 
     Raises:
         ReadError: the file ends before its last value, or its compressed part is damaged.
@@ -36,8 +37,8 @@ def check_complete(path: Path) -> None:
                 whole = _gunzipped_length(file, needed) >= needed
             elif name.endswith(".nii"):
                 whole = path.stat().st_size >= needed
-            elif name.endswith(".mha"):
-                whole = path.stat().st_size >= _metaimage_length(file.read(HEADER_BYTES))
+            elif name.endswith((".mha", ".mhd")):
+                whole = _metaimage_is_whole(path, file.read(HEADER_BYTES))
             elif name.endswith(".nrrd"):
                 whole = _nrrd_payload_is_whole(file)
             else:
@@ -57,16 +58,31 @@ def _gunzipped_length(file: IO[bytes], needed: int) -> int:
     return length
 
 
-def _metaimage_length(start: bytes) -> int:
-    """Bytes a MetaImage file with its values inside must have; 0 where the header won't tell."""
+def _metaimage_is_whole(path: Path, start: bytes) -> bool:
+    """Whether the values inside a MetaImage file, or compressed ones beside it, are all there."""
     local = re.search(rb"ElementDataFile\s*=\s*LOCAL[ \t\r]*\n", start)
-    if not local:
-        return 0
     fields = metaimage_fields(start)
-    if "CompressedDataSize" in fields:
-        return local.end() + int(fields["CompressedDataSize"])
-    compressed = fields.get("CompressedData", "False") == "True"
-    return 0 if compressed else local.end() + metaimage_bytes(fields)
+    if fields.get("CompressedData", "")[:1] in ("T", "t", "1"):
+        place = local.end() if local else max(int(fields.get("HeaderSize", "0")), 0)
+        data = path if local else path.parent / fields["ElementDataFile"]
+        return not data.is_file() or _inflates(data, place, fields)  # ITK tells what is not there
+    needed = local.end() + metaimage_bytes(fields) if local else 0
+    return path.stat().st_size >= needed
+
+
+def _inflates(path: Path, place: int, fields: Mapping[str, str]) -> bool:
+    """Whether a file's compressed values are as many as its header says.
+
+    Where they are not, ITK prints a line and leaves what happens to lie in memory.
+    """
+    unpacker, length, needed = zlib.decompressobj(47), 0, metaimage_bytes(fields)
+    with path.open("rb") as file:
+        file.seek(place)
+        while length < needed and (block := file.read(_BLOCK_BYTES)):
+            while block and length < needed:
+                length += len(unpacker.decompress(block, _BLOCK_BYTES))
+                block = unpacker.unconsumed_tail
+    return length >= needed
 
 
 def _nrrd_payload_is_whole(file: IO[bytes]) -> bool:
