@@ -407,7 +407,10 @@ LONG = "x" * 300  # no file system takes it
     ],
     ids=lambda command: command[0],
 )
-def test_a_name_that_is_too_long_is_told_as_one_that_is_not_there(command) -> None:
+def test_a_name_that_is_too_long_is_told_as_one_that_is_not_there(
+    command, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert_one_line_error(run(*command), LONG)
 
 
