@@ -17,12 +17,10 @@ import pytest
 import torch
 import zarr
 
-from command_line import assert_one_line_error, run
 from dicom_files import stored_values, write_series, write_slice
 from microctsr_core import MicroCTSRError, Volume, load_model, read_volume, write_volume
 from microctsr_core.entries import read_yaml
 from microctsr_core.errors import ModelError, ReadError
-from microctsr_core.evaluation.comparison import load_study
 from microctsr_core.importing import import_cyclegan
 from microctsr_core.io.ome_zarr import write_ome_zarr
 from toy_models import make_model
@@ -388,40 +386,3 @@ def test_yaml_that_unfolds_without_end_or_stands_for_nothing_is_refused(text, tm
 def test_yaml_may_name_an_entry_and_repeat_it(tmp_path) -> None:
     (tmp_path / "a.yaml").write_text("a: &size [0.3, 0.3, 0.3]\nb: *size\n")
     assert read_yaml(tmp_path / "a.yaml") == {"a": [0.3] * 3, "b": [0.3] * 3}
-
-
-# Names --------------------------------------------------------------------------------------------
-
-LONG = "x" * 300  # no file system takes it
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("superresolve", f"{LONG}.nrrd", "sr.nrrd"),
-        ("model", "info", LONG),
-        ("train", "--low", LONG, "--high", LONG, "--output", "run"),
-        ("evaluate", "m-hum", "--generated", LONG, "--reference", LONG),
-        ("study", "analyse", LONG),
-        ("phantom", "--output", LONG, "--cases", "1", "--seed", "1"),
-    ],
-    ids=lambda command: command[0],
-)
-def test_a_name_that_is_too_long_is_told_as_one_that_is_not_there(
-    command, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert_one_line_error(run(*command), LONG)
-
-
-@pytest.mark.parametrize("entry", ["methods", "low", "truth"])
-def test_a_name_that_is_too_long_in_a_comparison_is_told(entry, tmp_path) -> None:
-    (tmp_path / "ct.nrrd").touch()
-    names = {"methods": "results", "low": "ct.nrrd", "truth": "ct.nrrd"} | {entry: LONG}
-    (tmp_path / "results").mkdir()
-    (tmp_path / "study.yaml").write_text(
-        f"methods:\n  cubic: cubic\n  ours: {{results: {names['methods']}}}\n"
-        f"cases:\n  - {{name: ear, low: {names['low']}, truth: {names['truth']}}}\n"
-    )
-    with pytest.raises(ReadError, match="does not exist"):
-        load_study(tmp_path / "study.yaml")

@@ -1,6 +1,7 @@
 """One stand-in application per test process, and an empty scene per test."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -114,4 +115,24 @@ def toy_model(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("models") / "toy"
     make_model().save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The folder of a study of two raters that the library made.
+
+    In a process of its own: opening a module drops the library that the tests of it have imported.
+    """
+    from panel import REPOSITORY
+
+    folder = tmp_path_factory.mktemp("made") / "ears"
+    made = f"toy_study({str(folder)!r}, raters=['Anna', 'Ben'])"
+    paths = [str(REPOSITORY / "MicroCTSR"), str(REPOSITORY / "Testing" / "Core")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    subprocess.run(
+        [sys.executable, "-c", f"from toy_reader_study import toy_study; {made}"],
+        env=environment,
+        check=True,
+    )
     return folder

@@ -1,10 +1,7 @@
 """The tab of the reader study says what to choose, what is wrong, and whether its server runs."""
 
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,7 +10,7 @@ import pytest
 import slicer
 
 import host
-from panel import REPOSITORY, add_ct, linear_transform, pretend_missing
+from panel import add_ct, linear_transform, pretend_missing
 from training_panel import READER_STUDY, open_tab, wait_until_idle
 
 
@@ -22,24 +19,6 @@ def tab(training):
     """The panel with the tab of the reader study open."""
     open_tab(training, READER_STUDY)
     return training
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """The folder of a study of two raters that the library made.
-
-    In a process of its own: opening a module drops the library that the tests of it have imported.
-    """
-    folder = tmp_path_factory.mktemp("made") / "ears"
-    made = f"toy_study({str(folder)!r}, raters=['Anna', 'Ben'])"
-    paths = [str(REPOSITORY / "MicroCTSR"), str(REPOSITORY / "Testing" / "Core")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    subprocess.run(
-        [sys.executable, "-c", f"from toy_reader_study import toy_study; {made}"],
-        env=environment,
-        check=True,
-    )
-    return folder
 
 
 @pytest.fixture
